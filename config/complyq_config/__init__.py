@@ -1,0 +1,1 @@
+"""Configuration of Complyq: settings, Celery settings and logging. Imports none of the other packages."""
