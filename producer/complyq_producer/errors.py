@@ -18,6 +18,7 @@ ComplyqError
 │   ├── StoreUnavailableError   it does not answer, or refuses; try again later
 │   └── UnfitStoreError         it does not honour conditional writes, so it cannot hold facts
 ├── UnknownSchemaError          a fact written by a newer version
+├── QueueUnavailableError       the broker does not answer; what was enqueued starts later
 └── EventsError                 the results queue does not answer, or refuses
 """
 
@@ -90,6 +91,10 @@ class UnfitStoreError(StoreError):
 
 class UnknownSchemaError(ComplyqError):
     """A fact was written by a newer version of Complyq; upgrade this process."""
+
+
+class QueueUnavailableError(ComplyqError):
+    """The broker cannot be reached. Nothing is lost: workers find the work by themselves."""
 
 
 class EventsError(ComplyqError):

@@ -1,0 +1,47 @@
+# `make` lists the targets. Works with GNU make 3.81 (macOS) and later; needs Python 3.11 to 3.14 and nothing else.
+
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+SOURCES := config producer workers simulator tests
+
+# The tools of the environment come first, whatever is active in the shell that calls make.
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+.PHONY: help setup demo test check format clean compose-up compose-down
+
+help: ## list the targets
+	@printf 'make TARGET, where TARGET is one of\n\n'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)$$/  \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+
+setup: ## make .venv with all that is needed, also for development
+	@./scripts/setup.sh dev
+
+demo: ## run batches of real IDs through a simulated X, with a server and workers of their own
+	@./scripts/setup.sh
+	@$(BIN)/complyq demo
+
+test: ## run the whole test suite; ARGS='-k upload' for a part of it
+	@./scripts/setup.sh dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: ## check format, lint, types and the directions of imports
+	@./scripts/setup.sh dev
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: ## format the code and mend what ruff can mend
+	@./scripts/setup.sh dev
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+compose-up: ## build the image and start redis, control and transfer workers (Docker); credentials in .env
+	@docker compose up --build --detach --wait
+
+compose-down: ## stop them; what they stored stays in its volumes
+	@docker compose down
+
+clean: ## remove what was built and cached; .venv stays
+	@rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find $(SOURCES) -type d -name __pycache__ -prune -exec rm -rf {} +

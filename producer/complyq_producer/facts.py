@@ -1,0 +1,254 @@
+"""The facts: small JSON objects that are created once and never changed, and the store of them.
+
+Each carries the version of its schema and the nonce of its writer. A refused create may be our own write whose answer
+was lost, so who is told "it exists" reads it back and compares the nonce.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import uuid_utils
+
+from complyq_producer.errors import ObjectNotFoundError, UnknownSchemaError
+from complyq_producer.model import BatchId, ComplianceType, JobId, Priority, RemoteId
+
+if TYPE_CHECKING:
+    from complyq_producer.store import ObjectStore
+
+SCHEMA = 1
+"""The version of the facts that this code writes, and the highest that it reads."""
+
+F = TypeVar("F", bound="Fact")
+
+
+def utc_now() -> datetime:
+    """Return the time of this machine, in UTC."""
+    return datetime.now(UTC)
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """What every fact carries."""
+
+    schema: int = SCHEMA
+    nonce: str = msgspec.field(default_factory=lambda: uuid_utils.uuid4().hex)
+    recorded_at: datetime = msgspec.field(default_factory=utc_now)
+
+
+class PartInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A slice of a batch: `count` sorted unique IDs from `first` to `last`, `bytes` long as text."""
+
+    index: int
+    first: int
+    last: int
+    count: int
+    bytes: int
+
+
+class BatchRecord(Fact, frozen=True, kw_only=True):
+    """A batch as it was accepted. The same record stands under the key, if it has one."""
+
+    batch_id: BatchId
+    type: ComplianceType
+    name: str | None
+    key: str | None
+    labels: dict[str, str]
+    priority: Priority
+    deadline: datetime | None
+    digest: str
+    submitted: int
+    invalid: int
+    duplicates: int
+    unique: int
+    parts: list[PartInfo]
+
+
+class CancelRequested(Fact, frozen=True, kw_only=True):
+    """Somebody asked to end the batch early."""
+
+
+class Attempt(Fact, frozen=True, kw_only=True):
+    """A plan that did not check a part, and whether that counts against the part."""
+
+    plan: int
+    status: str
+    error: str | None
+    counted: bool
+    max_bytes: int | None = None
+    """Where the job was refused for its size: the most bytes that the next one may have."""
+
+
+class PlannedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One part in a plan; `attempt` counts from 1."""
+
+    batch_id: BatchId
+    part: int
+    attempt: int
+    count: int
+    bytes: int
+
+
+class Plan(Fact, frozen=True, kw_only=True):
+    """The decision that one job carries these parts. Its payload is `payload`'s objects, one after another."""
+
+    type: ComplianceType
+    number: int
+    job_id: JobId
+    parts: list[PlannedPart]
+    payload: list[str]
+    count: int
+    bytes: int
+
+    @property
+    def batch_ids(self) -> list[BatchId]:
+        """The batches that have a part in the plan, each once, in order."""
+        return list(dict.fromkeys(part.batch_id for part in self.parts))
+
+
+class Created(Fact, frozen=True, kw_only=True):
+    """Which remote job belongs to the plan. The URLs are credentials, hence sealed; None where X gave none."""
+
+    remote_id: RemoteId
+    adopted: bool
+    sealed_upload_url: str | None
+    sealed_download_url: str | None
+    upload_expires_at: datetime | None
+    download_expires_at: datetime | None
+
+
+class Session(Fact, frozen=True, kw_only=True):
+    """A resumable upload session. Its URI is a credential, hence sealed."""
+
+    sealed_uri: str
+    is_gone: bool = False
+    """The session before this one died, and this entry only says so: start a new one."""
+
+
+class Uploaded(Fact, frozen=True, kw_only=True):
+    """How the upload ended: complete, or abandoned for a reason (the job will not be uploaded to any more)."""
+
+    complete: bool
+    reason: str | None = None
+    counted: bool = False
+    """Whether being abandoned counts against the parts."""
+    max_bytes: int | None = None
+    finished_at: datetime
+    """X's time where it is known."""
+
+
+class Finished(Fact, frozen=True, kw_only=True):
+    """The remote job is final, or there will be none. `status` is X's word, or our "cancelled"."""
+
+    status: str
+    remote_id: RemoteId | None
+    error: str | None = None
+
+    @property
+    def has_results(self) -> bool:
+        """Whether there is something to collect."""
+        return self.status == "complete"
+
+
+class CollectedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """The results of one part: their object, its checksum, and how they are cut into messages."""
+
+    batch_id: BatchId
+    part: int
+    key: str
+    count: int
+    bytes: int
+    sha256: str
+    by_action: dict[str, int]
+    by_reason: dict[str, int]
+    rejected: int
+    rejected_key: str | None
+    inline: bool
+    messages: list[int]
+    """Numbers of results in each message; one message for the whole object where they are not inline."""
+
+
+class Collected(Fact, frozen=True, kw_only=True):
+    """What a job that X called complete gave: results, or nothing because they could not be fetched any more."""
+
+    available: bool
+    parts: list[CollectedPart]
+    checked_at: datetime
+    foreign: int = 0
+    error: str | None = None
+
+
+class CountedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A part's result object that counts, and the plan that gave it."""
+
+    part: int
+    plan: int
+
+
+class Outcome(Fact, frozen=True, kw_only=True):
+    """How a batch ended. `data` is the body of its last event."""
+
+    state: str
+    error: str | None
+    counted: list[CountedPart]
+    data: dict[str, Any]
+
+
+class Published(Fact, frozen=True, kw_only=True):
+    """Every event of the batch was confirmed by the results queue."""
+
+    messages: int
+
+
+class FactStore:
+    """Creates and reads facts in an object store."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+
+    def create(self, key: str, fact: F) -> tuple[F, bool]:
+        """Record a fact unless one is there already.
+
+        Returns:
+            The fact that stands in the store, and whether it is this one: if not, go on from what it says.
+
+        Raises:
+            StoreUnavailableError: when it is not known whether the fact was recorded.
+        """
+        if self.store.create(key, msgspec.json.encode(fact)):
+            return fact, True
+        standing = decode(self.store.read(key).body, type(fact), key)
+        return standing, standing.nonce == fact.nonce
+
+    def read(self, key: str, kind: type[F]) -> F | None:
+        """Read a fact, or None if nobody has recorded it."""
+        found = self.read_dated(key, kind)
+        return found[0] if found else None
+
+    def read_dated(self, key: str, kind: type[F]) -> tuple[F, datetime] | None:
+        """Read a fact with the store's time of its creation."""
+        try:
+            stored = self.store.read(key)
+        except ObjectNotFoundError:
+            return None
+        return decode(stored.body, kind, key), stored.modified_at
+
+
+class _Version(msgspec.Struct):
+    schema: int
+
+
+def decode(body: bytes, kind: type[F], key: str) -> F:
+    """Decode a fact; unknown fields are ignored.
+
+    Raises:
+        UnknownSchemaError: if a newer version wrote it, or it is no fact at all.
+    """
+    try:
+        version = msgspec.json.decode(body, type=_Version).schema
+        if version > SCHEMA:
+            raise UnknownSchemaError(f"{key} has schema {version}, this version reads up to {SCHEMA}: upgrade Complyq")
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise UnknownSchemaError(f"{key} is no {kind.__name__} that this version can read: {error}") from error

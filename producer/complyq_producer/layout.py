@@ -1,0 +1,152 @@
+"""Where each fact, part, payload and result lies in the object store.
+
+keys/<sha256 of key>.json
+batches/<batch_id>/ids/00000.txt … batch.json · cancel_requested.json · outcome.json · published.json
+batches/<batch_id>/attempts/00000-<n>.json      one per part and failed plan
+jobs/<type>/<n>/plan.json · created.json · session-000.json … · uploaded.json · finished.json · collected.json
+results/<batch_id>/part-00000-<n>.jsonl.gz · rejected-00000-<n>.jsonl.gz
+open/batches/<type>/<batch_id> · open/jobs/<type>/<n> · done/<date>/<batch_id>
+
+Plan numbers have eight digits and part numbers five, so that listing gives them in order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from complyq_producer.model import BatchId, ComplianceType
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def key_record(key: str) -> str:
+    """Where the batch that owns an idempotency key is recorded."""
+    return f"keys/{hashlib.sha256(key.encode()).hexdigest()}.json"
+
+
+def open_batches(type_: ComplianceType) -> str:
+    """The prefix of the markers of batches that have not ended."""
+    return f"open/batches/{type_}/"
+
+
+def open_jobs(type_: ComplianceType) -> str:
+    """The prefix of the markers of plans that are not closed (and of the highest plan)."""
+    return f"open/jobs/{type_}/"
+
+
+def done_marker(batch_id: BatchId, ended_at: datetime) -> str:
+    """The marker of a batch that ended and was published."""
+    return f"done/{ended_at:%Y-%m-%d}/{batch_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchKeys:
+    """Where the objects of one batch lie."""
+
+    batch_id: BatchId
+
+    @property
+    def folder(self) -> str:
+        """The prefix of all facts and parts of the batch."""
+        return f"batches/{self.batch_id}/"
+
+    @property
+    def record(self) -> str:
+        """The fact that makes the batch accepted."""
+        return f"{self.folder}batch.json"
+
+    @property
+    def cancel_requested(self) -> str:
+        """The wish to end the batch early."""
+        return f"{self.folder}cancel_requested.json"
+
+    @property
+    def outcome(self) -> str:
+        """How the batch ended: whoever creates it decides."""
+        return f"{self.folder}outcome.json"
+
+    @property
+    def published(self) -> str:
+        """All events of the batch were confirmed by the results queue."""
+        return f"{self.folder}published.json"
+
+    @property
+    def results(self) -> str:
+        """The prefix of the result objects."""
+        return f"results/{self.batch_id}/"
+
+    def ids(self, part: int) -> str:
+        """The sorted unique IDs of a part, one a line."""
+        return f"{self.folder}ids/{part:05}.txt"
+
+    def attempt(self, part: int, plan: int) -> str:
+        """Why a plan did not check a part."""
+        return f"{self.folder}attempts/{part:05}-{plan:08}.json"
+
+    def results_of(self, part: int, plan: int) -> str:
+        """The results of a part as a plan's job gave them."""
+        return f"{self.results}part-{part:05}-{plan:08}.jsonl.gz"
+
+    def rejected_of(self, part: int, plan: int) -> str:
+        """The lines that X answered with an error."""
+        return f"{self.results}rejected-{part:05}-{plan:08}.jsonl.gz"
+
+    def open_marker(self, type_: ComplianceType) -> str:
+        """The marker that makes workers find the batch; removed last."""
+        return f"{open_batches(type_)}{self.batch_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobKeys:
+    """Where the objects of one plan and its job lie."""
+
+    type: ComplianceType
+    plan_number: int
+
+    @property
+    def folder(self) -> str:
+        """The prefix of all facts of the job."""
+        return f"jobs/{self.type}/{self.plan_number:08}/"
+
+    @property
+    def plan(self) -> str:
+        """The decision that one job carries these parts."""
+        return f"{self.folder}plan.json"
+
+    @property
+    def created(self) -> str:
+        """Which remote job belongs to the plan."""
+        return f"{self.folder}created.json"
+
+    @property
+    def uploaded(self) -> str:
+        """How the upload ended."""
+        return f"{self.folder}uploaded.json"
+
+    @property
+    def finished(self) -> str:
+        """How the remote job ended."""
+        return f"{self.folder}finished.json"
+
+    @property
+    def collected(self) -> str:
+        """Which results the job gave."""
+        return f"{self.folder}collected.json"
+
+    @property
+    def marker(self) -> str:
+        """The marker that makes workers find the plan."""
+        return f"{open_jobs(self.type)}{self.plan_number:08}"
+
+    def session(self, index: int) -> str:
+        """A resumable upload session, its address sealed."""
+        return f"{self.folder}session-{index:03}.json"
+
+
+def plan_of_result(key: str) -> tuple[str, int, int]:
+    """Read kind ("part" or "rejected"), part and plan number off the key of a result object."""
+    kind, part, plan = key.rsplit("/", 1)[1].split(".", 1)[0].split("-")
+    return kind, int(part), int(plan)

@@ -1,0 +1,211 @@
+"""Reads the facts of a batch, of a job, or of a type together: what the store says has happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from complyq_producer import layout
+from complyq_producer.facts import (
+    Attempt,
+    BatchRecord,
+    Collected,
+    CollectedPart,
+    Created,
+    FactStore,
+    Finished,
+    Outcome,
+    Plan,
+    Session,
+    Uploaded,
+)
+from complyq_producer.layout import BatchKeys, JobKeys
+from complyq_producer.model import BatchId, ComplianceType, RemoteId
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from complyq_producer.store import ObjectStore
+
+
+class JobPhase(StrEnum):
+    """How far a plan and its job are, told from its facts alone."""
+
+    PLANNED = "planned"
+    """No remote job is recorded yet."""
+    CREATED = "created"
+    """The remote job exists and waits for its IDs."""
+    UPLOADED = "uploaded"
+    """The upload has ended, one way or the other; X has not said that the job is final."""
+    FINISHED = "finished"
+    """X calls the job complete: its slot is free, its results wait to be collected."""
+    CLOSED = "closed"
+    """Nothing is left to do for this plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """The facts of one plan and its job, as one listing of its folder showed them."""
+
+    keys: JobKeys
+    plan: Plan | None = None
+    created: Created | None = None
+    sessions: int = 0
+    uploaded: Uploaded | None = None
+    finished: Finished | None = None
+    collected: Collected | None = None
+
+    @property
+    def phase(self) -> JobPhase:
+        """How far the job is."""
+        if self.collected or (self.finished and not self.finished.has_results):
+            return JobPhase.CLOSED
+        if self.finished:
+            return JobPhase.FINISHED
+        if self.uploaded:
+            return JobPhase.UPLOADED
+        return JobPhase.CREATED if self.created else JobPhase.PLANNED
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether the plan's job is, or may become, the active job of its type."""
+        return self.finished is None
+
+    @property
+    def remote_id(self) -> RemoteId | None:
+        """X's id of the job, once it is known."""
+        return self.created.remote_id if self.created else None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPart:
+    """A part with stored results that count, and the job that gave them."""
+
+    plan: int
+    remote_id: RemoteId | None
+    checked_at: datetime
+    results: CollectedPart
+
+
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """The facts of one accepted batch. `accepted_at` is the store's time."""
+
+    record: BatchRecord
+    accepted_at: datetime
+    cancel_requested: bool = False
+    outcome: Outcome | None = None
+    published: bool = False
+    attempts: dict[int, list[Attempt]] = field(default_factory=dict)
+    checked: dict[int, CheckedPart] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> BatchKeys:
+        """Where its objects lie."""
+        return BatchKeys(self.record.batch_id)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether its unchecked parts should still be checked."""
+        return self.outcome is None and not self.cancel_requested
+
+    def unchecked_parts(self) -> list[int]:
+        """The parts that have no stored result, in order."""
+        return [part.index for part in self.record.parts if part.index not in self.checked]
+
+    def failures(self, part: int) -> int:
+        """How many attempts count against a part."""
+        return sum(attempt.counted for attempt in self.attempts.get(part, ()))
+
+
+class Ledger:
+    """Reads views of batches and jobs from the facts in a store."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+        self.facts = FactStore(store)
+
+    def batch(self, batch_id: BatchId) -> BatchView | None:
+        """Read a batch, or None if it was never accepted."""
+        keys = BatchKeys(batch_id)
+        found = self.facts.read_dated(keys.record, BatchRecord)
+        if found is None:
+            return None
+        record, accepted_at = found
+        names = {info.key for info in self.store.list(keys.folder)}
+        return BatchView(
+            record=record,
+            accepted_at=accepted_at,
+            cancel_requested=keys.cancel_requested in names,
+            outcome=self.facts.read(keys.outcome, Outcome) if keys.outcome in names else None,
+            published=keys.published in names,
+            attempts=self._attempts(sorted(name for name in names if name.startswith(f"{keys.folder}attempts/"))),
+            checked=self._checked(record),
+        )
+
+    def job(self, type_: ComplianceType, number: int) -> JobView:
+        """Read a plan and its job; all fields are empty if the plan does not exist."""
+        keys = JobKeys(type_, number)
+        names = {info.key for info in self.store.list(keys.folder)}
+        facts = self.facts
+        return JobView(
+            keys=keys,
+            plan=facts.read(keys.plan, Plan) if keys.plan in names else None,
+            created=facts.read(keys.created, Created) if keys.created in names else None,
+            sessions=sum(name.startswith(f"{keys.folder}session-") for name in names),
+            uploaded=facts.read(keys.uploaded, Uploaded) if keys.uploaded in names else None,
+            finished=facts.read(keys.finished, Finished) if keys.finished in names else None,
+            collected=facts.read(keys.collected, Collected) if keys.collected in names else None,
+        )
+
+    def session(self, job: JobView) -> Session | None:
+        """Read the newest upload session of a job."""
+        return self.facts.read(job.keys.session(job.sessions - 1), Session) if job.sessions else None
+
+    def marked_jobs(self, type_: ComplianceType) -> list[JobView]:
+        """Read the plans of a type that have a marker, in order: all open ones, and the highest."""
+        prefix = layout.open_jobs(type_)
+        numbers = [int(info.key.removeprefix(prefix)) for info in self.store.list(prefix)]
+        return [self.job(type_, number) for number in numbers]
+
+    def marked_batches(self, type_: ComplianceType) -> Iterator[BatchId]:
+        """List the batches of a type that have a marker: being staged, or accepted and not published to the end."""
+        prefix = layout.open_batches(type_)
+        return (BatchId(info.key.removeprefix(prefix)) for info in self.store.list(prefix))
+
+    def open_batches(self, type_: ComplianceType) -> Iterator[BatchView]:
+        """Read the accepted batches of a type that are not published to the end."""
+        views = (self.batch(batch_id) for batch_id in self.marked_batches(type_))
+        return (view for view in views if view is not None)
+
+    def key_owner(self, key: str) -> BatchRecord | None:
+        """Read the record of the batch that owns an idempotency key."""
+        return self.facts.read(layout.key_record(key), BatchRecord)
+
+    def _attempts(self, names: list[str]) -> dict[int, list[Attempt]]:
+        attempts: dict[int, list[Attempt]] = {}
+        for name in names:
+            part = int(name.rsplit("/", 1)[1].split("-")[0])
+            attempt = self.facts.read(name, Attempt)
+            if attempt is not None:
+                attempts.setdefault(part, []).append(attempt)
+        return attempts
+
+    def _checked(self, record: BatchRecord) -> dict[int, CheckedPart]:
+        """Find the results that count: those that a `collected.json` names, of the lowest plan where several do."""
+        checked: dict[int, CheckedPart] = {}
+        for plan in self._plans_with_results(record.batch_id):
+            job = self.job(record.type, plan)
+            if job.collected is None:
+                continue
+            for results in job.collected.parts:
+                if results.batch_id == record.batch_id:
+                    part = CheckedPart(plan, job.remote_id, job.collected.checked_at, results)
+                    checked.setdefault(results.part, part)
+        return checked
+
+    def _plans_with_results(self, batch_id: BatchId) -> list[int]:
+        keys = (info.key for info in self.store.list(BatchKeys(batch_id).results))
+        return sorted({layout.plan_of_result(key)[2] for key in keys})

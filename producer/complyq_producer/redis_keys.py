@@ -1,0 +1,57 @@
+"""The names of our keys in Redis. All of it can be lost: locks, what is due, and what status shows live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from complyq_producer.model import BatchId, ComplianceType
+
+
+@dataclass(frozen=True, slots=True)
+class RedisKeys:
+    """Key names under `{complyq:<namespace>}:`. The braces keep them in one slot of a cluster."""
+
+    namespace: str
+
+    @property
+    def prefix(self) -> str:
+        """What every key begins with."""
+        return f"{{complyq:{self.namespace}}}:"
+
+    def slot(self, type_: ComplianceType) -> str:
+        """The lock of a type: which plan drives the one active job."""
+        return f"{self.prefix}slot:{type_}"
+
+    def step(self, name: str) -> str:
+        """The lease on running one step."""
+        return f"{self.prefix}step:{name}"
+
+    def again(self, name: str) -> str:
+        """Somebody asked for the step while it ran."""
+        return f"{self.prefix}again:{name}"
+
+    def due(self, name: str) -> str:
+        """Exists while a step is not due yet."""
+        return f"{self.prefix}due:{name}"
+
+    def blocked(self, endpoint: str) -> str:
+        """Exists while an endpoint of X has no requests left for us."""
+        return f"{self.prefix}blocked:{endpoint}"
+
+    def live(self, type_: ComplianceType) -> str:
+        """What the slot of a type is doing, as JSON."""
+        return f"{self.prefix}live:{type_}"
+
+    def queue(self, type_: ComplianceType) -> str:
+        """Positions of waiting batches, a hash of batch id to position."""
+        return f"{self.prefix}queue:{type_}"
+
+    def failures(self, name: str) -> str:
+        """How often a step failed in a row."""
+        return f"{self.prefix}failures:{name}"
+
+    def published(self, batch_id: BatchId) -> str:
+        """Which events of a batch are on the results queue."""
+        return f"{self.prefix}published:{batch_id}"

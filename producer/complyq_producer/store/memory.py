@@ -1,0 +1,80 @@
+"""An object store in memory: for tests of what is built on stores, and for work that nobody needs to keep."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from complyq_producer.errors import ObjectNotFoundError
+from complyq_producer.store.port import ObjectInfo, StoredObject, check_key, check_prefix
+from complyq_producer.store.verification import verify_create_once
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MemoryStore:
+    """Keeps objects in this process; `clock` is the store's clock and must tell time in UTC."""
+
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+        self._clock = clock
+        self._objects: dict[str, StoredObject] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"MemoryStore({len(self._objects)} objects)"
+
+    def create(self, key: str, body: bytes) -> bool:
+        """Create the object unless the key exists."""
+        check_key(key)
+        with self._lock:
+            if key in self._objects:
+                return False
+            self._objects[key] = StoredObject(bytes(body), self._clock())
+            return True
+
+    def create_from(self, key: str, source: BinaryIO) -> bool:
+        """Create the object from the file's position to its end unless the key exists."""
+        return self.create(key, source.read())
+
+    def read(self, key: str) -> StoredObject:
+        """Return the whole object, or raise ObjectNotFoundError."""
+        stored = self._objects.get(check_key(key))
+        if stored is None:
+            raise ObjectNotFoundError(f"no object {self.url(key)}")
+        return stored
+
+    def open(self, key: str, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+        """Stream the object from `offset` bytes to its end, or raise ObjectNotFoundError."""
+        if offset < 0:
+            raise ValueError(f"offset {offset} is negative")
+        return io.BytesIO(self.read(key).body[offset:])
+
+    def info(self, key: str) -> ObjectInfo | None:
+        """Return what is known of the object, or None if there is none."""
+        stored = self._objects.get(check_key(key))
+        return None if stored is None else ObjectInfo(key, len(stored.body), stored.modified_at)
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects under `prefix` behind `after`, ascending by key."""
+        check_prefix(prefix)
+        with self._lock:
+            keys = sorted(key for key in self._objects if key.startswith(prefix) and key > after)
+        return (info for key in keys if (info := self.info(key)) is not None)
+
+    def delete(self, key: str) -> None:
+        """Remove the object; no error if there is none."""
+        check_key(key)
+        with self._lock:
+            self._objects.pop(key, None)
+
+    def url(self, key: str) -> str:
+        """Return `memory:///<key>`, which only tells objects apart."""
+        return f"memory:///{check_key(key)}"
+
+    def verify(self) -> None:
+        """Prove that objects are created once."""
+        verify_create_once(self)

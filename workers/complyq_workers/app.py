@@ -1,0 +1,22 @@
+"""The workers' Celery app. Settings are read from the environment when the app first needs them."""
+
+from __future__ import annotations
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from complyq_config.celery_settings import celery_settings
+from complyq_config.logging import configure_logging
+from complyq_config.settings import load_settings
+from complyq_workers.bootsteps import SweepTimer
+
+app = Celery("complyq", set_as_current=False, include=["complyq_workers.tasks"])
+app.add_defaults(lambda: celery_settings(load_settings()))
+app.steps["worker"].add(SweepTimer)
+
+
+@setup_logging.connect
+def _configure_logging(**_: object) -> None:
+    """Take logging over from Celery."""
+    settings = load_settings()
+    configure_logging(settings.log_format, settings.log_level)

@@ -1,0 +1,155 @@
+"""Coordination in Redis (or Valkey). Redis's own clock expires the keys, so workers' clocks need not agree."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import redis
+from redis.exceptions import RedisError
+
+from complyq_producer.live import LiveJob, connect_redis
+from complyq_producer.redis_keys import RedisKeys
+from complyq_workers.coordination.port import CoordinationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from complyq_producer.model import BatchId, ComplianceType
+
+# A lost reply makes the client send a script again: taking what one has renews it, giving back twice does nothing.
+TAKE_STEP = """
+local holder = redis.call('GET', KEYS[1])
+if not holder or holder == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return 1
+end
+redis.call('SET', KEYS[2], '1', 'PX', 600000)
+return 0
+"""
+END_STEP = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+return redis.call('DEL', KEYS[2])
+"""
+HOLD_SLOT = """
+local holder = redis.call('GET', KEYS[1])
+if not holder or holder == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return ARGV[1]
+end
+return holder
+"""
+RELEASE_SLOT = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+SHOWN_SECONDS = 3600
+SHOWN_QUEUE = 1000
+FAILURES_SECONDS = 86_400
+
+
+class RedisCoordination:
+    """Implements `Coordination`. Each process gets connections of its own, also after a fork."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self._url = url
+        self._keys = RedisKeys(namespace)
+        self._client: redis.Redis | None = None
+        self._pid = 0
+
+    def take_step(self, name: str, nonce: str, seconds: float) -> bool:
+        """Take or renew the lease on a step, or leave word that it was asked for."""
+        keys = [self._keys.step(name), self._keys.again(name)]
+        return bool(self._run(TAKE_STEP, keys, nonce, _milliseconds(seconds)))
+
+    def end_step(self, name: str, nonce: str) -> bool:
+        """Give the lease back if it is still ours; return whether the step was asked for meanwhile."""
+        return bool(self._run(END_STEP, [self._keys.step(name), self._keys.again(name)], nonce))
+
+    def hold_slot(self, type_: ComplianceType, holder: str, seconds: float) -> str:
+        """Take or renew the lock of a type for a plan; return who holds it now."""
+        answer: bytes = self._run(HOLD_SLOT, [self._keys.slot(type_)], holder, _milliseconds(seconds))
+        return answer.decode()
+
+    def release_slot(self, type_: ComplianceType, holder: str) -> None:
+        """Give the lock of a type back if this plan holds it."""
+        self._run(RELEASE_SLOT, [self._keys.slot(type_)], holder)
+
+    def postpone(self, name: str, seconds: float) -> None:
+        """Declare that a step is not due before `seconds` have passed."""
+        self._set_for(self._keys.due(name), seconds)
+
+    def seconds_until_due(self, name: str) -> float:
+        """Return how long a step is still postponed, 0 if it is due."""
+        return self._seconds_left(self._keys.due(name))
+
+    def count_failure(self, name: str) -> int:
+        """Count one more failure in a row. A lost reply may count it twice, which only lengthens the next delay."""
+        key = self._keys.failures(name)
+
+        def count(client: redis.Redis) -> int:
+            with client.pipeline() as pipe:
+                pipe.incr(key)
+                pipe.expire(key, FAILURES_SECONDS)
+                return int(pipe.execute()[0])
+
+        return self._ask(count)
+
+    def clear_failures(self, name: str) -> None:
+        """Forget the failures of a step that went well."""
+        self._ask(lambda client: client.delete(self._keys.failures(name)))
+
+    def block(self, endpoint: str, seconds: float) -> None:
+        """Declare that an endpoint of X has no requests left for `seconds`."""
+        self._set_for(self._keys.blocked(endpoint), seconds)
+
+    def seconds_blocked(self, endpoint: str) -> float:
+        """Return how long an endpoint is still blocked, 0 if it is not."""
+        return self._seconds_left(self._keys.blocked(endpoint))
+
+    def show_job(self, type_: ComplianceType, job: LiveJob) -> None:
+        """Show what the slot of a type is doing."""
+        body = msgspec.json.encode(job)
+        self._ask(lambda client: client.set(self._keys.live(type_), body, ex=SHOWN_SECONDS))
+
+    def show_queue(self, type_: ComplianceType, waiting: Sequence[BatchId]) -> None:
+        """Show which batches wait, in order."""
+        key = self._keys.queue(type_)
+        places = {batch_id: place for place, batch_id in enumerate(waiting[:SHOWN_QUEUE], start=1)}
+
+        def show(client: redis.Redis) -> None:
+            with client.pipeline() as pipe:
+                pipe.delete(key)
+                if places:
+                    pipe.hset(key, mapping=places)
+                    pipe.expire(key, SHOWN_SECONDS)
+                pipe.execute()
+
+        self._ask(show)
+
+    def _set_for(self, key: str, seconds: float) -> None:
+        if seconds > 0:
+            self._ask(lambda client: client.set(key, "1", px=_milliseconds(seconds)))
+
+    def _seconds_left(self, key: str) -> float:
+        return max(0, self._ask(lambda client: int(client.pttl(key)))) / 1000  # type: ignore[arg-type] # sync client
+
+    def _run(self, script: str, keys: list[str], *arguments: str | int) -> Any:
+        return self._ask(lambda client: client.eval(script, len(keys), *keys, *arguments))  # type: ignore[arg-type]
+
+    def _ask(self, question: Callable[[redis.Redis], Any]) -> Any:
+        try:
+            return question(self._connected())
+        except RedisError as error:
+            raise CoordinationError(f"Redis (COMPLYQ_REDIS_URL) does not answer: {error}") from error
+
+    def _connected(self) -> redis.Redis:
+        if self._client is None or self._pid != os.getpid():
+            self._client, self._pid = connect_redis(self._url), os.getpid()
+        return self._client
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

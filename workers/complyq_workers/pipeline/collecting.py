@@ -1,0 +1,203 @@
+"""Downloads what X found, gives each part its own results, and stores them. What can no longer be had is said so."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import structlog
+
+from complyq_producer.facts import Collected, CollectedPart, utc_now
+from complyq_producer.layout import BatchKeys
+from complyq_producer.ledger import JobPhase, JobView
+from complyq_workers.download import DownloadExpiredError, download, is_direct
+from complyq_workers.pipeline.finishing import record_attempts, settle_hints
+from complyq_workers.pipeline.hints import job_hints, plan_hint
+from complyq_workers.pipeline.step import Outcome, done
+from complyq_workers.results import PartIds, PartSummary, ResultsUnreadableError, summarize
+from complyq_workers.results import collect as take_apart
+from complyq_workers.sealing import UnsealError
+from complyq_workers.x import JobNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from complyq_producer.facts import PlannedPart
+    from complyq_producer.model import BatchId
+    from complyq_workers.pipeline.ports import Ports
+    from complyq_workers.pipeline.step import StepLease
+    from complyq_workers.results import Collection, PartFiles
+    from complyq_workers.x import Answer, ComplianceJob
+
+log = structlog.get_logger(__name__)
+
+UNREADABLE_LIMIT = 5
+"""After so many downloads that could not be read the results count as unavailable."""
+UNAVAILABLE = "unavailable"
+
+
+def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
+    """Download and store the results of a job that X calls complete."""
+    if job.phase is not JobPhase.FINISHED or job.plan is None or job.remote_id is None:
+        return done(*job_hints(job))
+    with _work_folder(ports) as folder:
+        try:
+            answer = folder / "answer.jsonl"
+            _download(ports, job, answer, lease)
+            collection = _take_apart(ports, job, answer, folder, lease)
+        except (DownloadExpiredError, JobNotFoundError) as error:
+            return _unavailable(ports, job, f"the results could not be fetched: {error}")
+        except ResultsUnreadableError as error:
+            return _unreadable(ports, job, error)
+        parts = [_store(ports, job.plan.number, files) for files in collection.parts]
+    _log_surprises(job, collection)
+    return _record(ports, job, parts, collection.foreign)
+
+
+def _download(ports: Ports, job: JobView, into: Path, lease: StepLease) -> None:
+    url = _download_url(ports, job)
+    with into.open("w+b") as file:
+        downloaded = download(
+            ports.transport,
+            url,
+            file,
+            with_bearer=is_direct(url, ports.limits.api_url),
+            on_progress=lambda *_: lease.check(),
+        )
+    log.info("results_downloaded", bytes=downloaded.bytes, crc32c_verified=downloaded.crc32c_verified)
+
+
+def _download_url(ports: Ports, job: JobView) -> str:
+    """Ask X for the URL, and fall back on the one it gave when the job was created."""
+    answer: Answer[ComplianceJob] = ports.remote.get_job(job.remote_id)  # type: ignore[arg-type] # checked by collect
+    sealed = job.created.sealed_download_url if job.created else None
+    if answer.value.download_url:
+        return answer.value.download_url
+    try:
+        if sealed:
+            return ports.sealer.unseal(sealed)
+    except UnsealError as error:
+        raise DownloadExpiredError(f"X names no download URL, and the one it gave cannot be opened: {error}") from error
+    raise DownloadExpiredError("X names no download URL for the job")
+
+
+def _take_apart(ports: Ports, job: JobView, answer: Path, folder: Path, lease: StepLease) -> Collection:
+    planned = job.plan.parts if job.plan else []
+    parts = [PartIds(part.batch_id, part.part, partial(ports.store.open, _ids_key(part))) for part in planned]
+    return take_apart(answer, parts, job_type=job.keys.type, spool_dir=folder, beat=lease.check)
+
+
+def _store(ports: Ports, plan: int, files: PartFiles) -> tuple[PartFiles, PartSummary, str, str | None]:
+    """Store the objects of a part. Where another writer was first, what it stored is what counts."""
+    keys = BatchKeys(files.batch_id)  # type: ignore[arg-type] # the id of a batch
+    key, rejected_key = keys.results_of(files.part, plan), keys.rejected_of(files.part, plan)
+    if files.rejected:
+        _create_from(ports, rejected_key, files.rejected)
+    if _create_from(ports, key, files.results):
+        return files, files.summary, key, rejected_key if files.rejected else None
+    has_rejected = ports.store.info(rejected_key) is not None
+    opener = partial(ports.store.open, rejected_key) if has_rejected else None
+    return files, summarize(partial(ports.store.open, key), opener), key, rejected_key if has_rejected else None
+
+
+def _create_from(ports: Ports, key: str, path: Path) -> bool:
+    with path.open("rb") as file:
+        return ports.store.create_from(key, file)
+
+
+def _record(
+    ports: Ports, job: JobView, stored: list[tuple[PartFiles, PartSummary, str, str | None]], foreign: int
+) -> Outcome:
+    inline = _inline_batches(ports, job, stored)
+    parts = [
+        CollectedPart(
+            batch_id=files.batch_id,  # type: ignore[arg-type] # the id of a batch
+            part=files.part,
+            key=key,
+            count=summary.count,
+            bytes=summary.bytes,
+            sha256=summary.sha256,
+            by_action=summary.by_action,
+            by_reason=summary.by_reason,
+            rejected=summary.rejected,
+            rejected_key=rejected_key,
+            inline=files.batch_id in inline,
+            messages=summary.messages if files.batch_id in inline else [summary.count] if summary.count else [],
+        )
+        for files, summary, key, rejected_key in stored
+    ]
+    collected = Collected(available=True, parts=parts, checked_at=_checked_at(job), foreign=foreign)
+    _, ours = ports.facts.create(job.keys.collected, collected)
+    ports.coordination.clear_failures(_failures(job))
+    if ours:
+        log.info("results_collected", plan=job.keys.plan_number, results=sum(part.count for part in parts))
+    return _closed(job)
+
+
+def _inline_batches(
+    ports: Ports, job: JobView, stored: list[tuple[PartFiles, PartSummary, str, str | None]]
+) -> set[str]:
+    """Return the batches whose results, with those of earlier jobs, are few enough to travel inside the events."""
+    counts: dict[BatchId, int] = {}
+    for files, summary, _, _ in stored:
+        batch_id: BatchId = files.batch_id  # type: ignore[assignment] # the id of a batch
+        counts[batch_id] = counts.get(batch_id, 0) + summary.count
+    return {
+        batch_id
+        for batch_id, count in counts.items()
+        if count + _counted_before(ports, batch_id) <= ports.limits.events_inline_max
+    }
+
+
+def _counted_before(ports: Ports, batch_id: BatchId) -> int:
+    view = ports.ledger.batch(batch_id)
+    return sum(part.results.count for part in view.checked.values()) if view else 0
+
+
+def _unreadable(ports: Ports, job: JobView, error: ResultsUnreadableError) -> Outcome:
+    """Download again: a damaged line is never taken for "compliant". Give up after a while."""
+    if ports.coordination.count_failure(_failures(job)) < UNREADABLE_LIMIT:
+        raise error
+    return _unavailable(ports, job, f"the results cannot be read: {error}")
+
+
+def _unavailable(ports: Ports, job: JobView, error: str) -> Outcome:
+    """The job is done and its results are lost: its parts are planned again."""
+    log.error("results_unavailable", plan=job.keys.plan_number, remote=job.remote_id, error=error)
+    record_attempts(ports, job, UNAVAILABLE, error=error, counted=True)
+    lost = Collected(available=False, parts=[], checked_at=_checked_at(job), error=error)
+    ports.facts.create(job.keys.collected, lost)
+    return _closed(job)
+
+
+def _closed(job: JobView) -> Outcome:
+    return done(plan_hint(job.keys.type), *settle_hints(job))
+
+
+def _checked_at(job: JobView) -> datetime:
+    """When the upload finished: what X says about an ID later than that is not in these results."""
+    return job.uploaded.finished_at if job.uploaded else utc_now()
+
+
+def _log_surprises(job: JobView, collection: Collection) -> None:
+    if collection.foreign or collection.unattributed:
+        log.warning("surprising_results", plan=job.keys.plan_number, foreign=collection.foreign,
+                    examples=collection.foreign_examples, unattributed=collection.unattributed)  # fmt: skip
+
+
+def _ids_key(part: PlannedPart) -> str:
+    return BatchKeys(part.batch_id).ids(part.part)
+
+
+def _failures(job: JobView) -> str:
+    return f"unreadable:{job.keys.type}:{job.keys.plan_number}"
+
+
+@contextmanager
+def _work_folder(ports: Ports) -> Iterator[Path]:
+    with TemporaryDirectory(prefix="collect-", dir=ports.limits.spool_dir) as folder:
+        yield Path(folder)

@@ -1,0 +1,149 @@
+"""Creates the remote job of a plan, exactly one, or adopts the one that a lost answer left behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from complyq_producer.facts import Created
+from complyq_producer.ledger import JobPhase, JobView
+from complyq_workers.pipeline.finishing import cancel_remote, finish
+from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
+from complyq_workers.pipeline.step import Outcome, again, done
+from complyq_workers.x import AmbiguousAnswerError, ResumableRefusedError, SlotBusyError, UnreachableError, is_active
+
+if TYPE_CHECKING:
+    from complyq_producer.facts import Plan
+    from complyq_producer.model import ComplianceType
+    from complyq_workers.pipeline.ports import Ports
+    from complyq_workers.pipeline.step import StepLease
+    from complyq_workers.x import Answer, ComplianceJob
+
+log = structlog.get_logger(__name__)
+
+NAME_PREFIX = "complyq"
+LOST_ANSWER_SECONDS = 15.0
+"""After a lost answer to a create the list is believed only when so much time has passed without the job in it."""
+
+
+def create(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
+    """Create or adopt the remote job of a plan once its turn has come."""
+    if job.plan is None or job.phase is not JobPhase.PLANNED:
+        return done(*job_hints(job))
+    if not is_wanted(ports, job.plan):
+        return finish(ports, job, "cancelled", error="no batch of the plan is wanted any more")
+    if _lower_plan_is_open(ports, job) or not hold_slot(ports, job):
+        show(ports, job, "waiting_for_slot")
+        return again(_patience(ports))
+    listing = ports.remote.list_jobs(job.keys.type)
+    lease.check()
+    return _create_or_adopt(ports, job, job.plan, listing.value)
+
+
+def remote_name(plan: Plan) -> str:
+    """Name the remote job: at most 64 characters, from which the plan is found again."""
+    return f"{NAME_PREFIX}.{plan.number}.{plan.job_id}"
+
+
+def _create_or_adopt(ports: Ports, job: JobView, plan: Plan, listing: list[ComplianceJob]) -> Outcome:
+    ours = [remote for remote in listing if remote.name == remote_name(plan)]
+    if ours:
+        return _record(ports, job, _preferred(ours), adopted=True)
+    active = [remote for remote in listing if is_active(remote.status)]
+    if active:
+        return _wait_for(ports, job, active)
+    unanswered = ports.coordination.seconds_until_due(_unanswered(job))
+    if unanswered > 0:
+        return again(unanswered)
+    return _create(ports, job, plan)
+
+
+def _create(ports: Ports, job: JobView, plan: Plan) -> Outcome:
+    ports.coordination.postpone(_unanswered(job), LOST_ANSWER_SECONDS)
+    try:
+        answer = _ask_for_job(ports, plan)
+    except UnreachableError:
+        _forget_unanswered(ports, job)
+        raise
+    except AmbiguousAnswerError as error:
+        log.warning("create_unanswered", plan=plan.number, job=plan.job_id, error=str(error))
+        return again(2.0)  # the list will tell
+    except SlotBusyError:
+        _forget_unanswered(ports, job)
+        log.info("slot_busy_elsewhere", type=plan.type, plan=plan.number)
+        show(ports, job, "waiting_for_slot")
+        return again(_patience(ports))
+    _forget_unanswered(ports, job)
+    return _record(ports, job, answer.value, adopted=False)
+
+
+def _ask_for_job(ports: Ports, plan: Plan) -> Answer[ComplianceJob]:
+    try:
+        return ports.remote.create_job(plan.type, remote_name(plan), resumable=True)
+    except ResumableRefusedError:
+        return ports.remote.create_job(plan.type, remote_name(plan), resumable=False)
+
+
+def _record(ports: Ports, job: JobView, remote: ComplianceJob, *, adopted: bool) -> Outcome:
+    """Fix which remote job is the plan's. One that came second is a stray, and is cancelled."""
+    created = Created(
+        remote_id=remote.id,
+        adopted=adopted,
+        sealed_upload_url=ports.sealer.seal(remote.upload_url) if remote.upload_url else None,
+        sealed_download_url=ports.sealer.seal(remote.download_url) if remote.download_url else None,
+        upload_expires_at=remote.upload_expires_at,
+        download_expires_at=remote.download_expires_at,
+    )
+    standing, _ = ports.facts.create(job.keys.created, created)
+    if standing.remote_id != remote.id:
+        log.warning("stray_job", plan=job.keys.plan_number, remote=remote.id)
+        cancel_remote(ports, remote.id)
+    log.info("job_created", type=job.keys.type, plan=job.keys.plan_number, remote=standing.remote_id, adopted=adopted)
+    return done(*job_hints(JobView(job.keys, plan=job.plan, created=standing)))
+
+
+def _wait_for(ports: Ports, job: JobView, active: list[ComplianceJob]) -> Outcome:
+    """Wait until the slot is free at X; end what is ours but belongs to no open plan."""
+    for remote in active:
+        if _is_stray(ports, job.keys.type, remote):
+            log.warning("stray_job", remote=remote.id, name=remote.name)
+            cancel_remote(ports, remote.id)
+        else:
+            log.info("foreign_job_active", type=job.keys.type, remote=remote.id, name=remote.name)
+    show(ports, job, "waiting_for_foreign_job")
+    return again(_patience(ports))
+
+
+def _is_stray(ports: Ports, type_: ComplianceType, remote: ComplianceJob) -> bool:
+    """Whether an active job was made by us for a plan that no longer needs it."""
+    prefix, _, rest = (remote.name or "").partition(".")
+    number, _, job_id = rest.partition(".")
+    if prefix != NAME_PREFIX or not number.isdecimal():
+        return False
+    owner = ports.ledger.job(type_, int(number))
+    return owner.plan is not None and owner.plan.job_id == job_id and not owner.holds_slot
+
+
+def _preferred(ours: list[ComplianceJob]) -> ComplianceJob:
+    """Choose among several jobs of our name: an active one, the oldest."""
+    return min(ours, key=lambda remote: (not is_active(remote.status), len(remote.id), remote.id))
+
+
+def _lower_plan_is_open(ports: Ports, job: JobView) -> bool:
+    jobs = ports.ledger.marked_jobs(job.keys.type)
+    return any(other.plan and other.holds_slot and other.keys.plan_number < job.keys.plan_number for other in jobs)
+
+
+def _patience(ports: Ports) -> float:
+    return ports.limits.poll_min_seconds
+
+
+def _forget_unanswered(ports: Ports, job: JobView) -> None:
+    """X has answered, or was never asked: nothing is under way."""
+    ports.coordination.postpone(_unanswered(job), 0.001)
+
+
+def _unanswered(job: JobView) -> str:
+    return f"unanswered_create:{job.keys.type}:{job.keys.plan_number}"

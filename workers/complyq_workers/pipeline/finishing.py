@@ -1,0 +1,80 @@
+"""Ends a job: records how, frees the slot, and says what follows for its batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from complyq_producer.facts import Attempt, Finished
+from complyq_producer.layout import BatchKeys
+from complyq_producer.ledger import JobView
+from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
+from complyq_workers.pipeline.slot import release_slot
+from complyq_workers.pipeline.step import Hint, Outcome, done
+from complyq_workers.x import CancelUnsupportedError, XError
+
+if TYPE_CHECKING:
+    from complyq_producer.model import RemoteId
+    from complyq_workers.pipeline.ports import Ports
+
+log = structlog.get_logger(__name__)
+
+
+def finish(
+    ports: Ports,
+    job: JobView,
+    status: str,
+    *,
+    error: str | None = None,
+    counted: bool = False,
+    max_bytes: int | None = None,
+) -> Outcome:
+    """Record that the remote job is final, or that there will be none, and pass the slot on.
+
+    Args:
+        ports: the outside world.
+        job: the job.
+        status: X's word, or "cancelled".
+        error: why there are no results, if there are none.
+        counted: whether that counts against the parts.
+        max_bytes: where the job was refused for its size, the most that the next one may have.
+    """
+    finished = Finished(status=status, remote_id=job.remote_id, error=error)
+    if not finished.has_results:
+        record_attempts(ports, job, status, error=error, counted=counted, max_bytes=max_bytes)
+    standing, ours = ports.facts.create(job.keys.finished, finished)
+    release_slot(ports, job)
+    if ours:
+        log.info("job_finished", type=job.keys.type, plan=job.keys.plan_number, remote=job.remote_id, status=status,
+                 error=error)  # fmt: skip
+    view = JobView(job.keys, job.plan, job.created, job.sessions, job.uploaded, standing)
+    follow = job_hints(view) if standing.has_results else settle_hints(job)
+    return done(plan_hint(job.keys.type), *follow)
+
+
+def record_attempts(
+    ports: Ports, job: JobView, status: str, *, error: str | None, counted: bool, max_bytes: int | None = None
+) -> None:
+    """Record for each part that this plan did not check it. Comes before the fact that closes the plan."""
+    attempt = Attempt(plan=job.keys.plan_number, status=status, error=error, counted=counted, max_bytes=max_bytes)
+    for part in job.plan.parts if job.plan else ():
+        ports.facts.create(BatchKeys(part.batch_id).attempt(part.part, job.keys.plan_number), attempt)
+
+
+def settle_hints(job: JobView) -> list[Hint]:
+    """Look at every batch of the plan: something of it was decided."""
+    return [publish_hint(batch_id) for batch_id in job.plan.batch_ids] if job.plan else []
+
+
+def cancel_remote(ports: Ports, remote_id: RemoteId) -> bool:
+    """Ask X to end a job; return whether it said so. Where it does not, the job expires by itself."""
+    try:
+        ports.remote.cancel_job(remote_id)
+    except CancelUnsupportedError:
+        return False
+    except XError as error:
+        log.warning("cancel_failed", remote=remote_id, error=str(error))
+        return False
+    log.info("job_cancelled", remote=remote_id)
+    return True

@@ -1,0 +1,36 @@
+"""Which task looks at what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from complyq_producer import task_names
+from complyq_producer.ledger import JobPhase
+from complyq_workers.pipeline.step import Hint
+
+if TYPE_CHECKING:
+    from complyq_producer.ledger import JobView
+    from complyq_producer.model import BatchId, ComplianceType
+
+TASK_OF_PHASE = {
+    JobPhase.PLANNED: task_names.CREATE_JOB,
+    JobPhase.CREATED: task_names.UPLOAD_JOB,
+    JobPhase.UPLOADED: task_names.POLL_JOB,
+    JobPhase.FINISHED: task_names.COLLECT_JOB,
+}
+
+
+def plan_hint(type_: ComplianceType) -> Hint:
+    """Look whether the next job of a type can be planned."""
+    return Hint(task_names.PLAN, (str(type_),))
+
+
+def publish_hint(batch_id: BatchId) -> Hint:
+    """Look what of a batch is to be published."""
+    return Hint(task_names.PUBLISH_BATCH, (batch_id,))
+
+
+def job_hints(job: JobView) -> tuple[Hint, ...]:
+    """Look at a job, with the task that its phase asks for; none if it is closed."""
+    task = TASK_OF_PHASE.get(job.phase)
+    return (Hint(task, (str(job.keys.type), job.keys.plan_number)),) if task else ()

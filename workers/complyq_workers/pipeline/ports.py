@@ -1,0 +1,60 @@
+"""Everything a step works with, in one value: built once a process, or from fakes in tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from complyq_producer.ledger import Ledger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from complyq_producer.facts import FactStore
+    from complyq_producer.store import ObjectStore
+    from complyq_workers.coordination import Coordination
+    from complyq_workers.events import EventPublisher
+    from complyq_workers.pipeline.remote import Remote
+    from complyq_workers.sealing import Sealer
+    from complyq_workers.x import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings that steps go by. Sizes in bytes, times in seconds."""
+
+    namespace: str
+    api_url: str
+    spool_dir: Path
+    max_upload_bytes: int
+    upload_chunk_bytes: int
+    poll_min_seconds: float
+    poll_max_seconds: float
+    max_attempts: int
+    events_inline_max: int
+    lease_seconds: float
+    sweep_seconds: float
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The outside world as the steps see it."""
+
+    store: ObjectStore
+    coordination: Coordination
+    remote: Remote
+    transport: Transport
+    events: EventPublisher
+    sealer: Sealer
+    limits: Limits
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Reads views of batches and jobs."""
+        return Ledger(self.store)
+
+    @property
+    def facts(self) -> FactStore:
+        """Creates and reads facts."""
+        return self.ledger.facts

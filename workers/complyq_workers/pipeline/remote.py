@@ -1,0 +1,86 @@
+"""X's compliance jobs as the pipeline asks for them: within the rate limit that all workers share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from complyq_config.errors import ComplyqError
+from complyq_workers.x import Answer, RateLimitedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from complyq_producer.model import ComplianceType, RemoteId
+    from complyq_workers.coordination import Coordination
+    from complyq_workers.x import ComplianceJob, RateLimit, XClient
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+UNKNOWN_WAIT_SECONDS = 60.0
+"""How long to stay away after a 429 that does not say when its window ends."""
+
+
+class BudgetError(ComplyqError):
+    """No request is left for an endpoint of X until its window ends. Waiting is no failure."""
+
+    def __init__(self, endpoint: str, wait_seconds: float) -> None:
+        super().__init__(f"no {endpoint} request is left at X for {wait_seconds:.0f} s")
+        self.wait_seconds = wait_seconds
+
+
+class Remote:
+    """Asks X, and stays away from an endpoint that has no requests left until its window ends.
+
+    Every method raises `BudgetError` where that is so, and else what `XClient` raises.
+    """
+
+    def __init__(self, client: XClient, coordination: Coordination) -> None:
+        self._client = client
+        self._coordination = coordination
+
+    def create_job(self, type_: ComplianceType, name: str, *, resumable: bool) -> Answer[ComplianceJob]:
+        """Create a remote job. Never retried here: a lost answer may have created it."""
+        return self._ask("create", lambda: self._client.create_job(str(type_), name, resumable=resumable))
+
+    def get_job(self, remote_id: RemoteId) -> Answer[ComplianceJob]:
+        """Ask for one job."""
+        return self._ask("get", lambda: self._client.get_job(remote_id))
+
+    def list_jobs(self, type_: ComplianceType) -> Answer[list[ComplianceJob]]:
+        """Ask for all recent jobs of a type."""
+        return self._ask("list", lambda: self._client.list_jobs(str(type_)))
+
+    def cancel_job(self, remote_id: RemoteId) -> Answer[ComplianceJob | None]:
+        """Cancel a job where the contract allows."""
+        return self._ask("cancel", lambda: self._client.cancel_job(remote_id))
+
+    def _ask(self, endpoint: str, question: Callable[[], Answer[T]]) -> Answer[T]:
+        blocked = self._coordination.seconds_blocked(endpoint)
+        if blocked > 0:
+            raise BudgetError(endpoint, blocked)
+        try:
+            answer = question()
+        except RateLimitedError as error:
+            wait = _seconds_until(error.retry_at, error.date)
+            self._coordination.block(endpoint, wait)
+            raise BudgetError(endpoint, wait) from error
+        self._note(endpoint, answer.rate_limit, answer.date)
+        return answer
+
+    def _note(self, endpoint: str, limit: RateLimit | None, date: datetime | None) -> None:
+        if limit and limit.remaining == 0:
+            log.warning("rate_limit_used_up", endpoint=endpoint, limit=limit.limit)
+            self._coordination.block(endpoint, _seconds_until(limit.reset, date))
+
+
+def _seconds_until(reset: float | None, date: datetime | None) -> float:
+    """Return the seconds until an epoch time of X's, by X's own clock where the answer carried it."""
+    if reset is None:
+        return UNKNOWN_WAIT_SECONDS
+    now = date or datetime.now(UTC)
+    return max(1.0, reset - now.timestamp())

@@ -1,0 +1,59 @@
+"""Finds unfinished work whose message was lost: hints at all of it, whatever the messages say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from complyq_producer import layout, task_names
+from complyq_producer.facts import utc_now
+from complyq_producer.layout import BatchKeys
+from complyq_producer.model import BatchId, ComplianceType
+from complyq_workers.pipeline.hints import job_hints, plan_hint
+from complyq_workers.pipeline.step import Hint, Outcome, done
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from complyq_workers.pipeline.ports import Ports
+    from complyq_workers.pipeline.step import StepLease
+
+log = structlog.get_logger(__name__)
+
+STAGING_KEPT = timedelta(days=7)
+"""Staging that was never accepted is deleted after this time; producers refuse to accept it long before."""
+
+
+def sweep(ports: Ports, lease: StepLease) -> Outcome:
+    """Hint at every open job, and at planning wherever a batch is open; delete abandoned staging."""
+    hints: list[Hint] = []
+    for type_ in ComplianceType:
+        hints += _hints_of(ports, type_)
+        lease.check()
+        _delete_abandoned_staging(ports, type_)
+    # Every worker hints at sweeps; one sweep in each half interval is enough for all.
+    ports.coordination.postpone(Hint(task_names.SWEEP).step, ports.limits.sweep_seconds / 2)
+    log.debug("swept", hints=len(hints))
+    return done(*hints)
+
+
+def _hints_of(ports: Ports, type_: ComplianceType) -> Iterator[Hint]:
+    for job in ports.ledger.marked_jobs(type_):
+        if job.plan:
+            yield from job_hints(job)
+    if next(ports.ledger.marked_batches(type_), None) is not None:
+        yield plan_hint(type_)
+
+
+def _delete_abandoned_staging(ports: Ports, type_: ComplianceType) -> None:
+    """Delete what producers that died left behind. The age is an estimate, with days to spare on both sides."""
+    for marker in ports.store.list(layout.open_batches(type_)):
+        keys = BatchKeys(BatchId(marker.key.rsplit("/", 1)[1]))
+        if utc_now() - marker.modified_at < STAGING_KEPT or ports.store.info(keys.record):
+            continue
+        log.warning("abandoned_staging_deleted", batch=keys.batch_id)
+        for part in list(ports.store.list(keys.folder)):
+            ports.store.delete(part.key)
+        ports.store.delete(marker.key)

@@ -1,0 +1,229 @@
+"""Uploads the payload of a job in whichever contract its URL shows, continuing from the server's offset."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from complyq_producer.errors import ObjectNotFoundError
+from complyq_producer.facts import Session, Uploaded, utc_now
+from complyq_producer.ledger import JobPhase, JobView
+from complyq_workers.payload import Payload
+from complyq_workers.pipeline.finishing import cancel_remote, finish
+from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
+from complyq_workers.pipeline.step import STEP_SECONDS, Outcome, again, done
+from complyq_workers.sealing import UnsealError
+from complyq_workers.upload import (
+    CorruptUploadError,
+    Delivered,
+    Pace,
+    PayloadMismatchError,
+    SessionGoneError,
+    StartRefusedError,
+    TooLargeError,
+    UploadContract,
+    UploadPausedError,
+    UploadRefusedError,
+    WindowExpiredError,
+    contract_of,
+    put_whole,
+    resume,
+    start_session,
+    verify_hashes,
+)
+from complyq_workers.x import JobNotFoundError, JobStatus, UnauthorizedError, is_final
+
+if TYPE_CHECKING:
+    from complyq_producer.facts import Created, Plan
+    from complyq_workers.pipeline.ports import Ports
+    from complyq_workers.pipeline.step import StepLease
+    from complyq_workers.x import Answer, ComplianceJob
+
+log = structlog.get_logger(__name__)
+
+SHOW_SECONDS = 1.0
+"""How often the progress of an upload is shown, and the slot's lock renewed."""
+MAX_SESSIONS = 20
+MAX_REFUSALS = 5
+"""After so many refusals that repeating does not change the job is given up."""
+
+
+def upload(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
+    """Send what X does not have yet of a job's payload."""
+    if job.phase is not JobPhase.CREATED or job.plan is None or job.created is None:
+        return done(*job_hints(job))
+    if not is_wanted(ports, job.plan):
+        return _abandon(ports, job, "no batch of the job is wanted any more")
+    hold_slot(ports, job)
+    try:
+        delivered = _send(_Upload(ports, job, job.plan, job.created, lease))
+    except UploadPausedError:
+        return again(0.0)
+    except (SessionGoneError, UnauthorizedError, UploadRefusedError, WindowExpiredError, _XHasItError) as error:
+        return _ask_what_happened(ports, job, error)
+    except JobNotFoundError as error:
+        return _abandon(ports, job, f"X does not know the job: {error}")
+    except TooLargeError as error:
+        alone = len(job.plan.parts) == 1
+        return _abandon(ports, job, f"X refused {job.plan.bytes} bytes: {error}", counted=alone,
+                        max_bytes=job.plan.bytes // 2)  # fmt: skip
+    except (CorruptUploadError, PayloadMismatchError) as error:
+        return _abandon(ports, job, str(error), counted=True)
+    except ObjectNotFoundError as error:
+        return _abandon(ports, job, f"the payload is gone: {error}")  # planning looks for the missing part
+    log.info("upload_finished", bytes=job.plan.bytes, verified=delivered.verified)
+    return _record(ports, job, Uploaded(complete=True, finished_at=utc_now()))
+
+
+class _XHasItError(Exception):
+    """X says that the job is beyond its upload."""
+
+
+class _Upload:
+    """One run of an upload: what is sent where, and who is told."""
+
+    def __init__(self, ports: Ports, job: JobView, plan: Plan, created: Created, lease: StepLease) -> None:
+        self.ports = ports
+        self.job = job
+        self.created = created
+        self.payload = Payload(ports.store, plan)
+        self._lease = lease
+        self._shown = 0.0
+        self.pace = Pace(on_progress=self._on_progress, deadline=time.monotonic() + STEP_SECONDS)
+
+    def _on_progress(self, offset: int, total: int) -> None:
+        """Keep what the upload needs alive while bytes flow."""
+        self._lease.check()
+        if time.monotonic() - self._shown >= SHOW_SECONDS:
+            self._shown = time.monotonic()
+            hold_slot(self.ports, self.job)
+            show(self.ports, self.job, "uploading", offset, total)
+
+
+def _send(run: _Upload) -> Delivered:
+    session_uri = _known_session(run)
+    if session_uri:
+        return _resume(run, session_uri)
+    url = _upload_url(run)
+    contract = contract_of(url, run.ports.limits.api_url)
+    if contract in {UploadContract.DIRECT, UploadContract.SINGLE_PUT}:
+        return _put(run, url, direct=contract is UploadContract.DIRECT)
+    try:
+        return _resume(run, _new_session(run, url))
+    except StartRefusedError as error:
+        log.info("resumable_upload_refused", reason=str(error))
+        return _put(run, url, direct=False)
+
+
+def _resume(run: _Upload, session_uri: str) -> Delivered:
+    ports, total = run.ports, run.payload.total
+    delivered = resume(
+        ports.transport,
+        session_uri,
+        run.payload.open,
+        total,
+        chunk_bytes=ports.limits.upload_chunk_bytes,
+        pace=run.pace,
+    )
+    if not delivered.verified:
+        verify_hashes(run.payload.open, total, delivered.hashes, pace=run.pace)
+    return delivered
+
+
+def _put(run: _Upload, url: str, *, direct: bool) -> Delivered:
+    """Send everything at once, unless X has it already: an earlier run may have died before it knew."""
+    status = run.ports.remote.get_job(run.created.remote_id).value.status
+    if status not in {JobStatus.CREATED, ""}:
+        raise _XHasItError(f"the job is {status!r}")
+    return put_whole(run.ports.transport, url, run.payload.open, run.payload.total, direct=direct, pace=run.pace)
+
+
+def _known_session(run: _Upload) -> str | None:
+    """Open the session of an earlier run, if there is one that can be opened."""
+    session = run.ports.ledger.session(run.job)
+    if session is None or session.is_gone:
+        return None
+    try:
+        return run.ports.sealer.unseal(session.sealed_uri)
+    except UnsealError as error:
+        log.warning("session_not_unsealed", error=str(error))
+        return None
+
+
+def _new_session(run: _Upload, url: str) -> str:
+    """Start a session and record it. Of two that were started at once the recorded one is used by both."""
+    session_uri = start_session(run.ports.transport, url)
+    session = Session(sealed_uri=run.ports.sealer.seal(session_uri))
+    standing, ours = run.ports.facts.create(run.job.keys.session(run.job.sessions), session)
+    return session_uri if ours else run.ports.sealer.unseal(standing.sealed_uri)
+
+
+def _upload_url(run: _Upload) -> str:
+    """Open the URL that X gave with the job, or ask X for it again."""
+    if run.created.sealed_upload_url:
+        try:
+            return run.ports.sealer.unseal(run.created.sealed_upload_url)
+        except UnsealError as error:
+            log.warning("upload_url_not_unsealed", error=str(error))
+    remote = run.ports.remote.get_job(run.created.remote_id).value
+    if remote.upload_url is None:
+        raise UploadRefusedError(f"X names no upload URL; the job is {remote.status!r}")
+    return remote.upload_url
+
+
+def _ask_what_happened(ports: Ports, job: JobView, error: Exception) -> Outcome:
+    """Ask X how the job is doing, rather than assume: the upload may have arrived, or the window be over."""
+    answer = ports.remote.get_job(job.created.remote_id)  # type: ignore[union-attr] # checked by upload
+    status = answer.value.status
+    log.info("upload_in_doubt", status=status, reason=str(error))
+    if status in {JobStatus.IN_PROGRESS, JobStatus.COMPLETE}:
+        return _record(ports, job, Uploaded(complete=True, finished_at=answer.date or utc_now()))
+    if is_final(status):
+        return finish(ports, job, status, error=answer.value.error or str(error))
+    if _window_is_over(job, answer):
+        return _abandon(ports, job, "the upload window lapsed")
+    return _try_another_way(ports, job, error)
+
+
+def _try_another_way(ports: Ports, job: JobView, error: Exception) -> Outcome:
+    """The window is open: a dead session is replaced by a new one, another refusal is borne a few times."""
+    if isinstance(error, SessionGoneError) and job.sessions < MAX_SESSIONS:
+        gone = Session(sealed_uri="", is_gone=True)
+        ports.facts.create(job.keys.session(job.sessions), gone)
+        return again(0.0)
+    refusals = ports.coordination.count_failure(_refusals(job))
+    if refusals >= MAX_REFUSALS:
+        return _abandon(ports, job, f"X refused the upload {refusals} times: {error}", counted=True)
+    return again(2.0**refusals)
+
+
+def _window_is_over(job: JobView, answer: Answer[ComplianceJob]) -> bool:
+    """Judge by X's own clock."""
+    expires = answer.value.upload_expires_at or (job.created.upload_expires_at if job.created else None)
+    return bool(expires and (answer.date or datetime.now(UTC)) >= expires)
+
+
+def _abandon(
+    ports: Ports, job: JobView, reason: str, *, counted: bool = False, max_bytes: int | None = None
+) -> Outcome:
+    """Give the job up: it is cancelled where the contract allows, and expires by itself elsewhere."""
+    log.warning("upload_abandoned", plan=job.keys.plan_number, reason=reason, counted=counted)
+    given_up = Uploaded(complete=False, reason=reason, counted=counted, max_bytes=max_bytes, finished_at=utc_now())
+    outcome = _record(ports, job, given_up)
+    if job.remote_id:
+        cancel_remote(ports, job.remote_id)
+    return outcome
+
+
+def _record(ports: Ports, job: JobView, uploaded: Uploaded) -> Outcome:
+    standing, _ = ports.facts.create(job.keys.uploaded, uploaded)
+    show(ports, job, "processing" if standing.complete else "waiting_for_expiry")
+    return done(*job_hints(JobView(job.keys, job.plan, job.created, job.sessions, standing)))
+
+
+def _refusals(job: JobView) -> str:
+    return f"refusals:{job.keys.type}:{job.keys.plan_number}"

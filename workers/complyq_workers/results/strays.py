@@ -1,0 +1,45 @@
+"""Errors of X that name none of our IDs: we know how many IDs they stand for, not which."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from complyq_producer.results import Rejected
+
+_KEPT_LINES = 4_096
+_MAX_LINE_BYTES = 1_024
+
+
+class StrayErrors:
+    """Counts error lines, and keeps what they say in bounded memory.
+
+    Kept are the lines that sort first: a set that does not depend on the order in which X sent them. Each of the
+    others is told as a line without an ID.
+    """
+
+    def __init__(self, job_type: str) -> None:
+        self._others = Rejected("", job_type, "not kept: X sent too many different errors").to_json() + b"\n"
+        self._counts: Counter[bytes] = Counter()
+        self.total = 0
+
+    def add(self, line: bytes) -> None:
+        """Count one stored line, which ends with its newline."""
+        self.total += 1
+        if len(line) <= _MAX_LINE_BYTES:
+            self._counts[line] += 1
+        if len(self._counts) > 2 * _KEPT_LINES:
+            self._forget_last()
+
+    def lines(self) -> Iterator[bytes]:
+        """All that were counted: kept ones in order, then a stand-in for each of the others."""
+        self._forget_last()
+        told = 0
+        for line, count in sorted(self._counts.items()):
+            told += count
+            for _ in range(count):
+                yield line
+        for _ in range(self.total - told):
+            yield self._others
+
+    def _forget_last(self) -> None:
+        for line in sorted(self._counts)[_KEPT_LINES:]:
+            del self._counts[line]

@@ -1,0 +1,92 @@
+"""The Celery tasks. Each binds the log context, runs one step, and turns its outcome into messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from celery.exceptions import Reject
+from kombu.exceptions import OperationalError
+
+from complyq_producer import task_names
+from complyq_workers.app import app
+from complyq_workers.pipeline import Hint, Outcome
+from complyq_workers.pipeline.pipeline import MalformedHintError
+from complyq_workers.wiring import pipeline_of_process
+
+if TYPE_CHECKING:
+    from celery import Task
+
+log = structlog.get_logger(__name__)
+
+
+@app.task(name=task_names.PLAN, bind=True)
+def plan(self: Task, type_: str) -> None:
+    """Plan the next job of a type if its slot is free."""
+    run(self, Hint(task_names.PLAN, (type_,)), type=type_)
+
+
+@app.task(name=task_names.CREATE_JOB, bind=True)
+def create_job(self: Task, type_: str, number: int) -> None:
+    """Create the remote job of a plan, or adopt it."""
+    run(self, Hint(task_names.CREATE_JOB, (type_, number)), type=type_, plan=number)
+
+
+@app.task(name=task_names.UPLOAD_JOB, bind=True)
+def upload_job(self: Task, type_: str, number: int) -> None:
+    """Upload the payload of a job; continue from the server's offset."""
+    run(self, Hint(task_names.UPLOAD_JOB, (type_, number)), type=type_, plan=number)
+
+
+@app.task(name=task_names.POLL_JOB, bind=True)
+def poll_job(self: Task, type_: str, number: int) -> None:
+    """Ask X how a job is doing; come back later until it is final."""
+    run(self, Hint(task_names.POLL_JOB, (type_, number)), type=type_, plan=number)
+
+
+@app.task(name=task_names.COLLECT_JOB, bind=True)
+def collect_job(self: Task, type_: str, number: int) -> None:
+    """Download the results of a job and store them by part."""
+    run(self, Hint(task_names.COLLECT_JOB, (type_, number)), type=type_, plan=number)
+
+
+@app.task(name=task_names.PUBLISH_BATCH, bind=True)
+def publish_batch(self: Task, batch_id: str) -> None:
+    """Publish what a batch has, and its end once that is decided."""
+    run(self, Hint(task_names.PUBLISH_BATCH, (batch_id,)), batch=batch_id)
+
+
+@app.task(name=task_names.SWEEP, bind=True)
+def sweep(self: Task) -> None:
+    """Hint at all unfinished work."""
+    run(self, Hint(task_names.SWEEP))
+
+
+def run(task: Task, hint: Hint, **context: str | int) -> None:
+    """Run one step under its log context and follow its outcome."""
+    with structlog.contextvars.bound_contextvars(task=hint.task, task_id=task.request.id, **context):
+        try:
+            outcome = pipeline_of_process().run(hint)
+        except MalformedHintError as error:
+            log.error("message_malformed", error=str(error))  # noqa: TRY400 - the message is at fault, not the code
+            raise Reject(str(error), requeue=False) from error
+        follow(task, outcome)
+
+
+def follow(task: Task, outcome: Outcome) -> None:
+    """Send the hints of an outcome, and the task itself again where the step is not done.
+
+    What cannot be sent is found by the sweep.
+    """
+    try:
+        for hint in outcome.hints:
+            task.app.send_task(hint.task, args=hint.args)
+    except (OperationalError, OSError) as error:
+        log.warning("hint_not_sent", error=str(error))
+    if outcome.again_in is not None:
+        raise _retry(task, outcome.again_in)
+
+
+def _retry(task: Task, seconds: float) -> Exception:
+    retry: Any = task.retry(countdown=seconds, max_retries=None, throw=False)
+    return retry if isinstance(retry, Exception) else RuntimeError("Celery's retry gave no exception")

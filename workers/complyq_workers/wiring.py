@@ -1,0 +1,73 @@
+"""The one place that puts a worker together from its settings."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from complyq_config.settings import Settings, load_settings
+from complyq_config.spool_dir import disk_spool_dir
+from complyq_producer.store import open_store
+from complyq_workers.coordination import RedisCoordination
+from complyq_workers.events import open_publisher
+from complyq_workers.pipeline import Limits, Pipeline, Ports, Remote
+from complyq_workers.sealing import sealer_of
+from complyq_workers.x import Transport, XClient, credentials_of
+
+if TYPE_CHECKING:
+    from complyq_workers.x import Credentials
+
+_pipelines: dict[int, Pipeline] = {}
+
+
+def pipeline_of_process() -> Pipeline:
+    """Return this process's pipeline, built on first use: sockets are not shared across a fork."""
+    pid = os.getpid()
+    if pid not in _pipelines:
+        _pipelines.clear()
+        _pipelines[pid] = Pipeline(build_ports(load_settings()))
+    return _pipelines[pid]
+
+
+def build_ports(settings: Settings) -> Ports:
+    """Connect everything that the steps need. Nothing is sent yet.
+
+    Raises:
+        ConfigurationError: if a setting is missing or wrong.
+    """
+    coordination = RedisCoordination(settings.redis_url.get_secret_value(), settings.namespace)
+    transport = Transport(
+        settings.allowed_origins,
+        settings.api_url,
+        proxy_url=settings.proxy_url.get_secret_value() if settings.proxy_url else None,
+    )
+    client = XClient(settings.api_url, transport, _credentials(settings, transport))
+    return Ports(
+        store=open_store(settings.store_url),
+        coordination=coordination,
+        remote=Remote(client, coordination),
+        transport=client.transport,
+        events=open_publisher(settings),
+        sealer=sealer_of(settings),
+        limits=_limits(settings),
+    )
+
+
+def _credentials(settings: Settings, transport: Transport) -> Credentials:
+    return credentials_of(settings, transport)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        namespace=settings.namespace,
+        api_url=settings.api_url,
+        spool_dir=disk_spool_dir(settings),
+        max_upload_bytes=settings.max_upload_bytes,
+        upload_chunk_bytes=settings.upload_chunk_bytes,
+        poll_min_seconds=settings.poll_min_seconds,
+        poll_max_seconds=settings.poll_max_seconds,
+        max_attempts=settings.max_attempts,
+        events_inline_max=settings.events_inline_max,
+        lease_seconds=settings.lease_seconds,
+        sweep_seconds=settings.sweep_seconds,
+    )
