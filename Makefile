@@ -2,6 +2,7 @@
 
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+COMPOSE = $$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 SOURCES := config producer workers simulator tests
 
 # The tools of the environment come first, whatever is active in the shell that calls make.
@@ -37,10 +38,10 @@ format: ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format $(SOURCES)
 
 compose-up: ## build the image and start redis, control and transfer workers (Docker); credentials in .env
-	@docker compose up --build --detach --wait
+	@$(COMPOSE) up --build --detach
 
 compose-down: ## stop them; what they stored stays in its volumes
-	@docker compose down
+	@$(COMPOSE) down
 
 clean: ## remove what was built and cached; .venv stays
 	@rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

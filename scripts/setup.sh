@@ -30,7 +30,7 @@ find_python() {
 
 # Debian and Ubuntu put venv's second half into a package of its own.
 require_venv() {
-    "$1" -c 'import ensurepip, venv' >/dev/null 2>&1 && return
+    "$1" -c 'import ensurepip, venv; ensurepip.version()' >/dev/null 2>&1 && return
     version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     die "$1 cannot make virtual environments. Install one package and run this again:
     sudo apt install python$version-venv"
@@ -40,8 +40,8 @@ require_venv() {
 wanted() { cat uv.lock pyproject.toml scripts/setup.sh | cksum; }
 
 is_ready() {
-    for stamp in "$VENV/.complyq-dev" "$VENV/.complyq-$KIND"; do
-        [ "$(cat "$stamp" 2>/dev/null)" = "$1" ] && fits "$VENV/bin/python" && return
+    for file in "$VENV/.complyq-dev" "$VENV/.complyq-$KIND"; do
+        [ "$(cat "$file" 2>/dev/null)" = "$1" ] && fits "$VENV/bin/python" && return
     done
     return 1
 }
@@ -53,6 +53,18 @@ choose_caches() {
     UV_CACHE_DIR=${UV_CACHE_DIR:-$PWD/$VENV/.cache/uv}
     PIP_CACHE_DIR=${PIP_CACHE_DIR:-$PWD/$VENV/.cache/pip}
     export UV_CACHE_DIR PIP_CACHE_DIR
+}
+
+# uv carries certificates of its own; where the system has some they are used instead, as pip and curl do, because a
+# company's network may have its own authority. The variable's older name is for uv before 0.10.
+choose_certificates() {
+    for bundle in /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/certs/ca-bundle.crt; do
+        if [ -e "$bundle" ]; then
+            UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1} UV_NATIVE_TLS=${UV_NATIVE_TLS:-1}
+            export UV_SYSTEM_CERTS UV_NATIVE_TLS
+            return
+        fi
+    done
 }
 
 make_venv() {
@@ -96,6 +108,7 @@ main() {
     if is_ready "$stamp"; then return; fi
     say "setup: making $VENV (once; a minute or two, depending on the network)"
     choose_caches
+    choose_certificates
     make_venv
     uv=$(find_uv)
     sync "$uv" || die "the packages could not be installed (see above)."

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from support.s3_server import S3Server, running_s3_server
 
 

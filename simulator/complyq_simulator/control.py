@@ -12,7 +12,7 @@ class _Advance(msgspec.Struct, forbid_unknown_fields=True):
     advance: float
 
 
-async def control(world: World, request: Request) -> Response:  # noqa: PLR0911 - one for each request it knows
+async def control(world: World, request: Request) -> Response:
     """Answer one control request."""
     match request.method, request.path.removeprefix("/_simulator/"):
         case "POST", "faults":

@@ -44,6 +44,8 @@ async def exchange(world: World, call: Call) -> None:
         status = response.status
     except ClientGoneError:
         pass  # the journal shows it as an answer that was not sent
+    except asyncio.CancelledError:  # the simulator ends while a fault holds this answer back
+        await call.request.cut()
     finally:
         world.journal.request(_line(call, status))
 
@@ -89,7 +91,7 @@ async def _before(world: World, call: Call, fault: Fault) -> Response | None:
         case "status" | "redirect" | "rate_limit" | "claim_persisted":
             return await _interrupt(world, call.request, fault)
         case "delay":
-            await asyncio.sleep(fault.seconds or 0)
+            await call.request.pause(fault.seconds or 0)
         case "throttle":
             call.request.bytes_per_second = fault.bytes_per_second
         case "persist_less":
@@ -228,4 +230,5 @@ def _line(call: Call, status: int | None) -> dict[str, object]:
         "authorization": "authorization" in request.headers,
         "content_range": request.headers.get("content-range"),
         "bytes": request.received,
+        "sent": request.sent,
     }

@@ -1,6 +1,7 @@
 """A request and a response over raw ASGI, and the ways in which a connection can end early."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _TRANSPORT = "complyq.transport"
 _PIECE_BYTES = 1 << 18
 _LEAVE_SECONDS = 5.0
+_GLANCE_SECONDS = 0.1
 
 
 class ClientGoneError(Exception):
@@ -81,6 +83,7 @@ class Request:
     send: Send
     transport: asyncio.Transport
     received: int = 0
+    sent: int = 0
     cut_after: int | None = None
     keep_only: int | None = None
     bytes_per_second: float | None = None
@@ -125,6 +128,14 @@ class Request:
                 raise RefusedError(Response(413))
         return b"".join(pieces)
 
+    async def pause(self, seconds: float) -> None:
+        """Let time pass; raises ClientGoneError when the client does not wait that long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.transport.is_closing():
+                raise ClientGoneError
+            await asyncio.sleep(min(left, _GLANCE_SECONDS))
+
     async def gone(self) -> None:
         """Wait until the client has left."""
         while (await self.receive())["type"] != "http.disconnect":
@@ -150,6 +161,7 @@ class Request:
         await self.send({"type": "http.response.start", "status": response.status, "headers": raw})
         for piece in _pieces(response):
             await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+            self.sent += len(piece)
             await self._slow_down(len(piece))
         if self.transport.is_closing():
             raise ClientGoneError

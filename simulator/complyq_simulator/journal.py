@@ -14,6 +14,7 @@ class Journal:
 
     A request is written when it ends, after the job changes that it caused. Its `status` is null when no answer was
     sent: the client left, or an armed fault cut the connection. `path` never holds the query, which may be a credential.
+    `bytes` came in as the body, `sent` went out as the answer's.
     """
 
     def __init__(self, clock: Clock) -> None:

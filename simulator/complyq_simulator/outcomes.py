@@ -43,6 +43,7 @@ KINDS: dict[str, tuple[tuple[str, str, int], ...]] = {"tweets": _TWEETS, "users"
 
 # How the time of redaction is written: as it is, absent, null, beside its alias, only under its alias.
 _STYLES = ("plain",) * 12 + ("absent", "null", "both", "alias")
+STYLES = len(_STYLES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ import msgspec
 import numpy as np
 
 from complyq_simulator import crc32c
-from complyq_simulator.outcomes import KINDS, Outcomes, flagged, outcomes, redaction, times
+from complyq_simulator.outcomes import KINDS, STYLES, Outcomes, flagged, outcomes, redaction, times
 from complyq_simulator.uploads import blocks_of_ids
 
 _ROWS = 8192
 _BLANK_EVERY = 100
+_TIME = "\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def _lines(columns: Outcomes, rows: slice, type_: str) -> list[str]:
     kinds = [
         (f'","action":"{action}","created_at":"', f',"reason":"{reason}"}}\n') for action, reason, _ in KINDS[type_]
     ]
+    redactions = [_redaction(style) for style in range(STYLES)]
     parts = zip(
         columns.ids[rows].tolist(),
         columns.kind[rows].tolist(),
@@ -80,13 +82,14 @@ def _lines(columns: Outcomes, rows: slice, type_: str) -> list[str]:
         strict=True,
     )
     return [
-        f'{{"id":"{id_}{kinds[kind][0]}{created}"{_redaction(style, redacted)}{kinds[kind][1]}'
+        f'{{"id":"{id_}{kinds[kind][0]}{created}"{redactions[style].replace(_TIME, redacted)}{kinds[kind][1]}'
         for id_, kind, created, redacted, style in parts
     ]
 
 
-def _redaction(style: int, redacted: str) -> str:
-    fields = redaction(style, redacted).items()
+def _redaction(style: int) -> str:
+    """Return the text of a style, with a mark where the time goes."""
+    fields = redaction(style, _TIME).items()
     return "".join(f',"{name}":null' if value is None else f',"{name}":"{value}"' for name, value in fields)
 
 

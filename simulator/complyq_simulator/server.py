@@ -99,6 +99,7 @@ def _server(app: _App) -> _Server:
         access_log=False,
         date_header=False,  # ours follows the simulator's clock
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )

@@ -51,14 +51,19 @@ def ids_of(block: bytes, invalid: dict[str, None]) -> U64:
     """Read whole lines (each ended by a newline); empty ones do not count."""
     text = np.frombuffer(block, dtype=np.uint8)
     starts, lengths = _lines(text)
+    groups = np.minimum(lengths, _LONGEST_ID + 1)  # the last one is of those too long
     found: list[U64] = []
-    for length in np.unique(lengths).tolist():
-        where = starts[lengths == length]
-        values, valid = _decimals(text, where, length)
+    for length in np.flatnonzero(np.bincount(groups)).tolist():
+        chosen = groups == length
+        values, valid = _decimals(text, starts[chosen], length)
         found.append(values[valid])
-        for start in where[~valid].tolist():
-            invalid[block[start : start + min(length, _LONGEST_ECHO)].decode("utf-8", "replace")] = None
+        _reject(block, starts[chosen][~valid], lengths[chosen][~valid], invalid)
     return np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
+
+
+def _reject(block: bytes, starts: Indices, lengths: Indices, invalid: dict[str, None]) -> None:
+    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+        invalid[block[start : start + min(length, _LONGEST_ECHO)].decode("utf-8", "replace")] = None
 
 
 def _blocks_of_lines(path: Path) -> Iterator[bytes]:

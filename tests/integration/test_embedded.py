@@ -12,6 +12,7 @@ from typing import IO
 import psutil
 import pytest
 import redis
+
 from complyq_config.errors import ConfigurationError
 from complyq_producer.embedded.errors import EmbeddedProcessError
 from complyq_producer.embedded.processes import child_process

@@ -61,7 +61,7 @@ def running_simulator(
     *,
     contract: str = "cloud-storage",
     processing_seconds: float = 0.2,
-    token: str = "t",
+    token: str = "t",  # noqa: S107 - opens nothing but this simulator
     **flags: object,
 ) -> Iterator[Simulator]:
     """Run a simulator for the length of a block; further flags as keywords, `True` for a bare one.

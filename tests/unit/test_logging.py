@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+
 from complyq_config.logging import configure_logging, log_uncaught_exceptions
 
 URL = "https://storage.googleapis.com/b/o?X-Goog-Signature=cafecafecafe"

@@ -5,10 +5,11 @@ import json
 from urllib.parse import quote, urlencode
 
 import pytest
-from complyq_config import redaction
-from complyq_config.redaction import MASK, redact, redact_fields, redact_value, register_secret
 from hypothesis import given
 from hypothesis import strategies as st
+
+from complyq_config import redaction
+from complyq_config.redaction import MASK, redact, redact_fields, redact_value, register_secret
 
 SECRET = "A1b2C3d4E5f6G7h8"
 

@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+
 from complyq_config.celery_settings import celery_settings, key_prefix, queue_names
 from complyq_config.errors import ConfigurationError
 from complyq_config.settings import Settings, disk_spool_dir, load_settings, variable
 from complyq_config.spool_dir import filesystem_of
-from pydantic import ValidationError
 
 ROOT = Path(__file__).parents[2]
 SECRET = "s3cr3t-of-the-operator"

@@ -15,23 +15,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+import google_crc32c
 import structlog
 
 from complyq_config.errors import ComplyqError
 from complyq_workers.x.error_bodies import describe
 from complyq_workers.x.errors import AmbiguousAnswerError, UnauthorizedError
-from complyq_workers.x.hashes import goog_hashes
-from complyq_workers.x.inflate import Inflater
+from complyq_workers.x.hashes import goog_hashes, number_in
+from complyq_workers.x.inflate import Inflater, MalformedBodyError
 from complyq_workers.x.messages import Reply, Request
-from complyq_workers.x.patience import Patience
+from complyq_workers.x.origins import is_direct
+from complyq_workers.x.patience import Patience, backoff
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from complyq_workers.x.transport import Transport
+    from complyq_workers.x.transport import StreamedReply, Transport
+
+__all__ = [
+    "DownloadCorruptError",
+    "DownloadError",
+    "DownloadExpiredError",
+    "DownloadInterruptedError",
+    "DownloadRefusedError",
+    "DownloadUnverifiableError",
+    "Downloaded",
+    "download",
+    "is_direct",
+]
 
 BLOCK_BYTES = 256 * 1024
 """How much is read at once: also on a slow line, progress is reported well within a lease."""
@@ -106,7 +120,7 @@ def download(
         transport: Sends the requests.
         url: The job's download URL.
         into: A file opened for writing; it is cut back to nothing where the download has to start over.
-        with_bearer: The URL is one of the API itself: see `complyq_workers.x.origins.is_direct`.
+        with_bearer: The URL is one of the API itself: see `is_direct`.
         on_progress: Told as bytes flow; whatever it raises ends the download, as it is.
         patience: How failures are borne.
 
@@ -127,7 +141,9 @@ def read_announced(headers: Mapping[str, str]) -> Announced:
     """
     encoding = headers.get("content-encoding", "").strip().lower().replace("identity", "")
     if encoding not in {"", "gzip", "x-gzip"}:
-        raise DownloadUnverifiableError(f"The server answered in the encoding {encoding[:40]!r}, which was not asked for.")
+        raise DownloadUnverifiableError(
+            f"The server answered in the encoding {encoding[:40]!r}, which was not asked for."
+        )
     as_stored = headers.get("x-goog-stored-content-encoding", "identity").lower() in {encoding, encoding or "identity"}
     found = Announced(
         length=_agreed_length(headers, as_stored=as_stored),
@@ -162,6 +178,53 @@ def refusal(reply: Reply, url: str) -> DownloadError | UnauthorizedError:
     return DownloadRefusedError(message)
 
 
+class _Partial:
+    """What has come so far of one body, in the file."""
+
+    def __init__(self, announced: Announced, into: BinaryIO) -> None:
+        """Begin a body at the file's start; what an earlier attempt left there is cut off."""
+        self.announced = announced
+        self.received = 0
+        self._written = 0
+        self._crc32c = 0
+        self._inflater = Inflater() if announced.encoding else None
+        self._into = into
+        into.seek(0)
+        into.truncate()
+
+    def take(self, block: bytes) -> None:
+        """Write the next bytes."""
+        self.received += len(block)
+        self._crc32c = google_crc32c.extend(self._crc32c, block)
+        for piece in [block] if self._inflater is None else self._inflater.feed(block):
+            self._written += self._into.write(piece)
+
+    def finish(self) -> Downloaded:
+        """Make sure that the body is whole.
+
+        Raises:
+            DownloadInterruptedError: It is shorter than announced.
+            DownloadCorruptError: It is longer, or another one.
+        """
+        length, crc32c = self.announced.length, self.announced.crc32c
+        if length is not None and self.received < length:
+            raise DownloadInterruptedError(f"The download ended after {self.received} of {length} bytes.")
+        if length is not None and self.received > length:
+            raise DownloadCorruptError(f"The download has {self.received} bytes where {length} were announced.")
+        if crc32c is not None and crc32c != self._crc32c.to_bytes(4, "big"):
+            raise DownloadCorruptError("The download's checksum is not that of the stored object.")
+        if self._inflater is not None and not self._inflater.complete:
+            raise DownloadCorruptError("The download's compressed body ends early.")
+        self._into.flush()
+        return Downloaded(self._written, crc32c is not None)
+
+    def resume_headers(self) -> dict[str, str]:
+        """Give the headers that ask for the rest of the same object; none where that is not safe."""
+        if self.announced.validator is None or self.announced.length is None or not self.received:
+            return {}
+        return {"Range": f"bytes={self.received}-", "If-Match": self.announced.validator}
+
+
 @dataclass(slots=True)
 class _Download:
     """One download, over one answer or several."""
@@ -171,14 +234,10 @@ class _Download:
     into: BinaryIO
     on_progress: Progress | None
     patience: Patience
-    announced: Announced | None = None
-    received: int = 0
-    written: int = 0
+    partial: _Partial | None = None
     best: int = 0
     failures: int = 0
     renewed: bool = False
-    crc32c: int = field(default=0, repr=False)
-    inflater: Inflater | None = None
 
     def run(self) -> Downloaded:
         while True:
@@ -191,14 +250,79 @@ class _Download:
             self._bear(failure)
 
     def _attempt(self) -> Downloaded:
-        with self.transport.stream(self._next_request()) as answer:
-            if self._begins(answer):
-                self._copy(answer)
-        return self._checked()
+        wanted = self.partial.resume_headers() if self.partial is not None else {}
+        request = Request("GET", self.request.url, wanted, bearer=self.request.bearer)
+        with self.transport.stream(request) as answer:
+            partial = self.partial = self._partial_for(answer, wanted)
+            self._copy(answer, partial)
+        return partial.finish()
 
-    def _next_request(self) -> Request:
-        if not self._resumable():
-            return self.request
-        assert self.announced is not None  # noqa: S101 -- for the type checker: _resumable looked
-        headers = {"Range": f"bytes={self.received}-", "If-Match": self.announced.validator or ""}
-        return Request("GET", self.request.url, headers, bearer=self.request.bearer)
+    def _partial_for(self, answer: StreamedReply, wanted: Mapping[str, str]) -> _Partial:
+        """Choose between carrying on and starting over, or raise what the answer means."""
+        partial = self.partial
+        if answer.status == 206 and wanted and partial is not None:
+            if continues(answer.headers, partial.received, partial.announced):
+                _log.info("download_resumed", offset=partial.received, total=partial.announced.length)
+                return partial
+            raise self._start_over("The server answered with another range than was asked for.")
+        if answer.status == 200:
+            return _Partial(read_announced(answer.headers), self.into)
+        if wanted and answer.status in {400, 412, 416}:
+            raise self._start_over(f"The server answered {answer.status} to a resumed download.")
+        raise self._refused(answer.reply())
+
+    def _copy(self, answer: StreamedReply, partial: _Partial) -> None:
+        while block := answer.read(BLOCK_BYTES):
+            _take(partial, block)
+            if self.on_progress is not None:
+                self.on_progress(partial.received, partial.announced.length)
+
+    def _refused(self, reply: Reply) -> DownloadError | UnauthorizedError:
+        error = refusal(reply, self.request.url)
+        if isinstance(error, UnauthorizedError) and self.request.bearer and not self.renewed:
+            self.renewed = True
+            return DownloadInterruptedError(str(error)) if self.transport.renew_bearer() else error
+        return error
+
+    def _start_over(self, why: str) -> DownloadInterruptedError:
+        self.partial = None
+        return DownloadInterruptedError(why)
+
+    def _bear(self, failure: DownloadError) -> None:
+        """Wait after a failure, or give up after several without progress. Bytes fetched again are no progress."""
+        received = self.partial.received if self.partial is not None else 0
+        self.failures = 1 if received > self.best else self.failures + 1
+        self.best = max(self.best, received)
+        _log.warning("download_attempt_failed", received=received, failures=self.failures, reason=str(failure))
+        if isinstance(failure, DownloadCorruptError):
+            self.partial = None
+        if self.failures >= self.patience.failures:
+            raise failure
+        self.patience.wait(backoff(self.failures))
+
+
+def _take(partial: _Partial, block: bytes) -> None:
+    try:
+        partial.take(block)
+        return
+    except MalformedBodyError as error:
+        failure = DownloadCorruptError(str(error))
+    raise failure
+
+
+def _agreed_length(headers: Mapping[str, str], *, as_stored: bool) -> int | None:
+    length = number_in(headers, "content-length")
+    stored = number_in(headers, "x-goog-stored-content-length") if as_stored else None
+    if length is not None and stored is not None and length != stored:
+        raise DownloadCorruptError(f"The server announced {length} bytes of an object of {stored}.")
+    return stored if length is None else length
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    """Give the ETag by which a resumed download surely gets the same bytes: strong, where ranges are offered.
+
+    The direct download is not documented to know ranges, so it is asked for them only where it says so itself.
+    """
+    etag = headers.get("etag", "")
+    offered = headers.get("accept-ranges", "").strip().lower() == "bytes"
+    return etag if offered and etag.startswith('"') and len(etag) > 2 else None

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+
 from complyq_config.errors import ConfigurationError
 from complyq_config.redaction import register_secret
-
 from complyq_producer.embedded.errors import EmbeddedProcessError
 from complyq_producer.embedded.processes import ChildProcess, child_process
 

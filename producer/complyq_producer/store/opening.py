@@ -5,7 +5,6 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from complyq_config.errors import ConfigurationError
-
 from complyq_producer.store.directory import DirectoryStore
 from complyq_producer.store.port import ObjectStore, check_key
 

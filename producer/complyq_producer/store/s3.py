@@ -9,9 +9,11 @@ import hashlib
 import io
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 import boto3
@@ -64,7 +66,7 @@ class S3Store:
         self._bucket = bucket
         self._root = f"{prefix}/" if prefix else ""
         self._sleep = sleep
-        self._made: tuple[int, S3Client] | None = None
+        self._of_process: dict[int, _Connections] = {}
 
     def __repr__(self) -> str:
         return f"S3Store({self._bucket!r}, {self._root.rstrip('/')!r})"
@@ -129,21 +131,26 @@ class S3Store:
 
     def close(self) -> None:
         """Close the connections of this process; the next call opens new ones."""
-        if self._made is not None:
-            self._made[1].close()
-            self._made = None
+        connections = self._connections()
+        with connections.lock:
+            if connections.client is not None:
+                connections.client.close()
+                connections.client = None
 
     def _name(self, key: str) -> str:
         return self._root + check_key(key)
 
     def _client(self) -> "S3Client":
-        """Return this process's client: after a fork, connections must not be shared with the parent."""
-        made = self._made
-        if made is None or made[0] != os.getpid():
-            with translated("reach", f"s3://{self._bucket}"):
-                made = (os.getpid(), boto3.session.Session().client("s3", config=_CONFIG))
-            self._made = made
-        return made[1]
+        connections = self._connections()
+        with connections.lock:
+            if connections.client is None:
+                with translated("reach", f"s3://{self._bucket}"):
+                    connections.client = boto3.session.Session().client("s3", config=_CONFIG)
+            return connections.client
+
+    def _connections(self) -> "_Connections":
+        """Return this process's own: after a fork, neither sockets nor a lock that was held may be shared."""
+        return self._of_process.setdefault(os.getpid(), _Connections())
 
     def _put(self, key: str, body: bytes) -> bool:
         with suppress(PreconditionError), translated("create", self.url(key)):
@@ -256,6 +263,12 @@ class S3Store:
             for entry in page.get("Contents", ()):
                 key = entry["Key"].removeprefix(self._root)
                 yield ObjectInfo(key, entry["Size"], entry["LastModified"].replace(microsecond=0))
+
+
+@dataclass
+class _Connections:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    client: "S3Client | None" = None
 
 
 def _md5(body: bytes) -> str:

@@ -1,8 +1,17 @@
 """From X's answer to stored results: read each line, sort, give each part its own, count."""
 
 from complyq_workers.results.collection import Collection, PartFiles, collect
-from complyq_workers.results.errors import ResultsUnreadableError
+from complyq_workers.results.errors import PartUnreadableError, ResultsUnreadableError
 from complyq_workers.results.index import PartIds
 from complyq_workers.results.summary import PartSummary, summarize
 
-__all__ = ["Collection", "PartFiles", "PartIds", "PartSummary", "ResultsUnreadableError", "collect", "summarize"]
+__all__ = [
+    "Collection",
+    "PartFiles",
+    "PartIds",
+    "PartSummary",
+    "PartUnreadableError",
+    "ResultsUnreadableError",
+    "collect",
+    "summarize",
+]

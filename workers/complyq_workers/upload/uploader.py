@@ -56,6 +56,32 @@ class Delivered:
     verified: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long one run may take, who is told how far it is, and how it bears failures.
+
+    Attributes:
+        on_progress: Called with (offset, total) in bytes as they flow; whatever it raises ends the run, as it is.
+        deadline: The instant of time.monotonic() at which the run pauses; None: never.
+        patience: How failures are borne.
+    """
+
+    on_progress: Progress | None = None
+    deadline: float | None = None
+    patience: Patience = field(default_factory=Patience)
+
+    def step(self, offset: int, total: int) -> None:
+        """Tell how far the run is.
+
+        Raises:
+            UploadPausedError: The deadline has come.
+        """
+        if self.on_progress is not None:
+            self.on_progress(offset, total)
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            raise UploadPausedError(f"Paused after about {offset} of {total} bytes.", offset=offset)
+
+
 def start_session(transport: Transport, upload_url: str) -> str:
     """Start a resumable session and give its URI, a credential.
 
@@ -74,16 +100,14 @@ def start_session(transport: Transport, upload_url: str) -> str:
     return session_uri
 
 
-def resume(  # noqa: PLR0913 -- what to send, and the limits of one run by name
+def resume(
     transport: Transport,
     session_uri: str,
     source: Source,
     total: int,
     *,
     chunk_bytes: int = 0,
-    on_progress: Progress | None = None,
-    deadline: float | None = None,
-    patience: Patience | None = None,
+    pace: Pace | None = None,
 ) -> Delivered:
     """Send what the server does not have yet, in one stream or in chunks, until it has everything.
 
@@ -93,9 +117,7 @@ def resume(  # noqa: PLR0913 -- what to send, and the limits of one run by name
         source: Opens the payload at an offset.
         total: The payload's size in bytes.
         chunk_bytes: 0 for one stream, else about how many bytes a request may carry.
-        on_progress: Called with (offset, total) as bytes flow; whatever it raises ends the run, as it is.
-        deadline: The instant of time.monotonic() at which the run pauses.
-        patience: How failures are borne.
+        pace: How long, and how patiently.
 
     Returns:
         What the server stored. Where `verified` is false, parts were sent by earlier runs: use `verify_hashes`.
@@ -105,19 +127,12 @@ def resume(  # noqa: PLR0913 -- what to send, and the limits of one run by name
         UploadInterruptedError, UploadPausedError: A later run can go on.
         PayloadMismatchError: The source ends early.
     """
-    payload = _Payload(source, total, on_progress, deadline)
-    return _Resumption(transport, session_uri, payload, chunk_bytes, patience or Patience()).run()
+    payload = _Payload(source, total, pace or Pace())
+    return _Resumption(transport, session_uri, payload, chunk_bytes).run()
 
 
-def put_whole(  # noqa: PLR0913 -- what to send, and the limits of one run by name
-    transport: Transport,
-    url: str,
-    source: Source,
-    total: int,
-    *,
-    direct: bool,
-    on_progress: Progress | None = None,
-    deadline: float | None = None,
+def put_whole(
+    transport: Transport, url: str, source: Source, total: int, *, direct: bool, pace: Pace | None = None
 ) -> Delivered:
     """Send everything in one PUT. One attempt is made, and another only where the bearer had to be renewed.
 
@@ -127,15 +142,14 @@ def put_whole(  # noqa: PLR0913 -- what to send, and the limits of one run by na
         source: Opens the payload at an offset.
         total: The payload's size in bytes.
         direct: The URL is one of the API itself, which wants the bearer.
-        on_progress: Called with (offset, total) as bytes flow; whatever it raises ends the run, as it is.
-        deadline: The instant of time.monotonic() at which the run stops.
+        pace: How long; a plain PUT is not repeated after a failure.
 
     Raises:
         TooLargeError, WindowExpiredError, UploadRefusedError, UnauthorizedError, CorruptUploadError: It cannot go on.
         UploadInterruptedError, UploadPausedError: It may or may not have arrived. Ask the job, then send it again.
         PayloadMismatchError: The source ends early.
     """
-    payload = _Payload(source, total, on_progress, deadline)
+    payload = _Payload(source, total, pace or Pace())
     try:
         return _put(transport, url, payload, direct=direct)
     except UnauthorizedError:
@@ -144,14 +158,7 @@ def put_whole(  # noqa: PLR0913 -- what to send, and the limits of one run by na
     return _put(transport, url, payload, direct=direct)
 
 
-def verify_hashes(
-    source: Source,
-    total: int,
-    hashes: Hashes,
-    *,
-    on_progress: Progress | None = None,
-    deadline: float | None = None,
-) -> bool:
+def verify_hashes(source: Source, total: int, hashes: Hashes, *, pace: Pace | None = None) -> bool:
     """Read the payload again and compare it with what the server stored.
 
     Returns:
@@ -161,7 +168,7 @@ def verify_hashes(
         CorruptUploadError: The server stored other bytes.
         PayloadMismatchError: The source holds another number of bytes.
     """
-    digest, payload = RunningDigest(), _Payload(source, total, on_progress, deadline)
+    digest, payload = RunningDigest(), _Payload(source, total, pace or Pace())
     if hashes.length is not None and hashes.length != total:
         raise CorruptUploadError(f"The server stored {hashes.length} bytes of a payload of {total}.")
     with source(0) as stream:
@@ -175,23 +182,14 @@ def verify_hashes(
 
 @dataclass(frozen=True, slots=True)
 class _Payload:
-    """What is sent in one run, and who is told about it."""
+    """What is sent in one run, and how."""
 
     source: Source
     total: int
-    on_progress: Progress | None
-    deadline: float | None
+    pace: Pace
 
     def step(self, offset: int) -> None:
-        """Tell how far the run is.
-
-        Raises:
-            UploadPausedError: The deadline has come.
-        """
-        if self.on_progress is not None:
-            self.on_progress(offset, self.total)
-        if self.deadline is not None and time.monotonic() >= self.deadline:
-            raise UploadPausedError(f"Paused after about {offset} of {self.total} bytes.", offset=offset)
+        self.pace.step(offset, self.total)
 
 
 @dataclass(slots=True)
@@ -202,7 +200,6 @@ class _Resumption:
     session_uri: str = field(repr=False)
     payload: _Payload
     chunk_bytes: int
-    patience: Patience
     digest: RunningDigest = field(default_factory=RunningDigest)
     known: int = 0
     failures: int = 0
@@ -265,11 +262,11 @@ class _Resumption:
         self.failures += 1
         total = self.payload.total
         _log.warning("upload_attempt_failed", offset=self.known, total=total, failures=self.failures, reason=reason)
-        if self.failures >= self.patience.failures:
+        if self.failures >= self.payload.pace.patience.failures:
             message = f"The upload stopped at {self.known} of {total} bytes: {reason}"
             raise UploadInterruptedError(message, offset=self.known)
         self.payload.step(self.known)
-        self.patience.wait(backoff(self.failures))
+        self.payload.pace.patience.wait(backoff(self.failures))
 
 
 def _put(transport: Transport, url: str, payload: _Payload, *, direct: bool) -> Delivered:

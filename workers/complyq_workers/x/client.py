@@ -49,7 +49,8 @@ class XClient:
 
     def __init__(self, api_url: str, transport: Transport, credentials: Credentials) -> None:
         transport.use(credentials)
-        self._transport = transport
+        self.transport = transport
+        """The one to upload and download with: it sends the same credentials, where they are wanted."""
         self._jobs = f"{api_url.rstrip('/')}/2/compliance/jobs"
 
     def create_job(self, type_: str, name: str | None, *, resumable: bool = True) -> Answer[ComplianceJob]:
@@ -111,7 +112,7 @@ class XClient:
 
     def _ask(self, method: str, url: str, body: bytes | None = None) -> Reply:
         headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
-        return self._transport.send(Request(method, url, headers, body, bearer=True), limit=_ANSWER_BYTES)
+        return self.transport.send(Request(method, url, headers, body, bearer=True), limit=_ANSWER_BYTES)
 
 
 def retry_at_from(headers: Mapping[str, str]) -> float | None:

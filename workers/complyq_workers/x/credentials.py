@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 import msgspec
+
 from complyq_config.errors import ConfigurationError
 from complyq_config.redaction import register_secret
-
 from complyq_workers.x.answers import date_from, rate_limit_from
 from complyq_workers.x.error_bodies import describe
 from complyq_workers.x.errors import AmbiguousAnswerError, RateLimitedError, UnauthorizedError
 from complyq_workers.x.messages import Request
 
 if TYPE_CHECKING:
+    from complyq_config.settings import Settings
     from complyq_workers.x.messages import Reply
     from complyq_workers.x.transport import Transport
 
@@ -106,18 +107,17 @@ class ExchangedBearer:
         return _token_from(self._transport.send(request), url)
 
 
-def credentials_from(
-    bearer_token: str | None, api_key: str | None, api_secret: str | None, transport: Transport
-) -> Credentials:
-    """Choose the bearer token where there is one, else key and secret.
+def credentials_of(settings: Settings, transport: Transport) -> Credentials:
+    """Choose the bearer token of the settings where there is one, else key and secret.
 
     Raises:
         ConfigurationError: Neither is complete.
     """
-    if bearer_token:
-        return StaticBearer(bearer_token)
-    if api_key and api_secret:
-        return ExchangedBearer(api_key, api_secret, transport)
+    if settings.bearer_token is not None:
+        return StaticBearer(settings.bearer_token.get_secret_value())
+    if settings.api_key is not None and settings.api_secret is not None:
+        key, secret = settings.api_key.get_secret_value(), settings.api_secret.get_secret_value()
+        return ExchangedBearer(key, secret, transport)
     raise ConfigurationError("Set COMPLYQ_BEARER_TOKEN, or both COMPLYQ_API_KEY and COMPLYQ_API_SECRET.")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
+
 from complyq_config.redaction import MASK, redact
 
 _MAX_CHARACTERS = 300
@@ -84,6 +85,5 @@ def _from_xml(text: str) -> str:
 
 def _from_text(text: str) -> str:
     """Plain text as it is; pages of markup say nothing worth a log line, other bytes nothing at all."""
-    return (
-        "" if text.startswith(("<", "{", "[")) or not text[:_MAX_CHARACTERS].isprintable() else text[:_MAX_CHARACTERS]
-    )
+    line = " ".join(text[:_MAX_CHARACTERS].split())
+    return "" if line.startswith(("<", "{", "[")) or not line.isprintable() else line

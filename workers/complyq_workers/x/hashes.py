@@ -1,4 +1,7 @@
-"""The checksums that Cloud Storage tells in its headers. https://cloud.google.com/storage/docs/xml-api/reference-headers"""
+"""The checksums and sizes that Cloud Storage tells in its headers.
+
+https://cloud.google.com/storage/docs/xml-api/reference-headers
+"""
 
 from __future__ import annotations
 

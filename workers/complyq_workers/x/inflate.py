@@ -29,8 +29,8 @@ class Inflater:
 
     @property
     def complete(self) -> bool:
-        """Whether the body may end here: at the end of a member."""
-        return self._member.eof
+        """Whether the body may end here: at the end of a member, or before anything came."""
+        return self._member.eof or not self._taken
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         """Decode the next bytes, in pieces of at most 1 MiB.

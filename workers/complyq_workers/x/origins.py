@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from complyq_config.errors import ConfigurationError
-
 from complyq_workers.x.errors import ForbiddenOriginError
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ def origin_of(url: str) -> Origin:
         ForbiddenOriginError: It is no http(s) URL, holds user information or a strange port, or is plain
             http to another machine. The message never shows the query.
     """
-    if not _URL_CHARACTERS.fullmatch(url):
-        raise ForbiddenOriginError("A URL with characters that do not belong in one was refused; nothing was sent.")
-    parts = urlsplit(url)
+    parts = _split(url)
     if parts.scheme not in _DEFAULT_PORTS:
         raise ForbiddenOriginError("A URL that is neither https nor http was refused; nothing was sent.")
     if "@" in parts.netloc:
@@ -116,6 +114,13 @@ def location(url: str) -> str:
         return f"{origin_of(url)}{urlsplit(url).path}"
     except ForbiddenOriginError:
         return "a malformed URL"
+
+
+def _split(url: str) -> SplitResult:
+    if _URL_CHARACTERS.fullmatch(url):
+        with suppress(ValueError):
+            return urlsplit(url)
+    raise ForbiddenOriginError("A malformed URL was refused; nothing was sent.")
 
 
 def _host_of(parts: SplitResult) -> str:

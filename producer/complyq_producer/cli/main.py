@@ -1,0 +1,50 @@
+"""The entry of `complyq`: runs a command and turns what it raises into one message and an exit code.
+
+0 done · 1 the work failed · 2 wrong use or bad input · 130 interrupted
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import IntEnum
+
+import typer
+
+from complyq_config.errors import ComplyqError, ConfigurationError
+from complyq_producer.cli.app import app
+from complyq_producer.errors import InputError
+
+
+class ExitCode(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    FAILED = 1
+    WRONG_USE = 2
+    INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command of this process's arguments and exit."""
+    try:
+        app(prog_name="complyq")
+    except ComplyqError as error:
+        typer.echo(f"complyq: {error}", err=True)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        _close_quietly()
+        sys.exit(ExitCode.FAILED)
+
+
+def exit_code(error: ComplyqError) -> ExitCode:
+    """Tell apart what the caller has to correct from what went wrong."""
+    return ExitCode.WRONG_USE if isinstance(error, (InputError, ConfigurationError)) else ExitCode.FAILED
+
+
+def _close_quietly() -> None:
+    """Let the interpreter flush its buffers to nowhere when it ends: whoever read our output has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

@@ -1,0 +1,93 @@
+"""`complyq status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from complyq_producer.cli.describing import describe, label
+from complyq_producer.cli.options import JsonOption
+from complyq_producer.cli.output import data_console, print_json, say
+from complyq_producer.cli.session import open_producer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from complyq_producer.status import BatchStatus, JobStatus
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def status(
+    batch_id: Annotated[
+        str | None, typer.Argument(metavar="[BATCH]", help="The batch's id; without one, all open batches.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how far a batch is, or all open batches.
+
+    `--json` prints an object, or without a batch one object a line.
+
+    [dim]complyq status[/]
+
+    [dim]complyq status 0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b --json | jq .state[/]
+    """
+    producer = open_producer()
+    found = [producer.status(batch_id)] if batch_id else list(producer.open_batches())
+    if as_json:
+        for one in found:
+            print_json(one)
+    elif batch_id:
+        data_console().print(_details(found[0]))
+    elif found:
+        data_console().print(_overview(found))
+    else:
+        say("No open batches.")
+
+
+def _overview(found: list[BatchStatus]) -> Table:
+    table = Table("batch", "type", "name", "state", "IDs", "parts", "now", box=None, padding=(0, 2, 0, 0))
+    for one in sorted(found, key=lambda status: (status.type, status.accepted_at)):
+        parts = f"{one.parts_done}/{one.parts}"
+        table.add_row(one.batch_id, one.type, one.name or "", one.state, f"{one.unique:,}", parts, describe(one))
+    return table
+
+
+def _details(one: BatchStatus) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in _lines(one):
+        if value:
+            table.add_row(name, value)
+    return table
+
+
+def _lines(one: BatchStatus) -> list[tuple[str, str]]:
+    return [
+        ("batch", one.batch_id),
+        ("name", label(one) if one.name else ""),
+        ("key", one.key or ""),
+        ("labels", ", ".join(f"{name}={value}" for name, value in one.labels.items())),
+        ("type", one.type),
+        ("state", f"{one.state}"),
+        ("now", "" if one.state.is_final and not one.error else describe(one)),
+        ("IDs", f"{one.submitted:,} submitted, {one.invalid:,} invalid, {one.duplicates:,} duplicates"),
+        ("", f"{one.unique:,} unique, {one.checked:,} checked: {one.flagged:,} flagged, {one.rejected:,} rejected"),
+        ("parts", f"{one.parts_done} of {one.parts} done"),
+        *(("job", _job(job)) for job in one.jobs),
+        ("priority", f"{one.priority}" + (f", due {_moment(one.deadline)}" if one.deadline else "")),
+        ("accepted", _moment(one.accepted_at)),
+        ("ended", _moment(one.ended_at) if one.ended_at else ""),
+    ]
+
+
+def _job(job: JobStatus) -> str:
+    remote = f", X's {job.remote_id}" if job.remote_id else ""
+    return f"{job.plan}{remote}: {job.status}" + (f" ({job.error})" if job.error else "")
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
