@@ -27,7 +27,7 @@ from complyq_producer.ids import ingest
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import Ledger
 from complyq_producer.live import LiveView, RedisLiveView, connect_redis
-from complyq_producer.model import BatchId, BatchState, ComplianceType, Priority, new_batch_id
+from complyq_producer.model import BatchId, ComplianceType, Priority, new_batch_id
 from complyq_producer.poke import CeleryPoke, Poke
 from complyq_producer.results import Result, read_results
 from complyq_producer.status import BatchStatus, batch_status
@@ -177,7 +177,7 @@ class Producer:
         view = self._view(batch_id)
         if view.outcome is None:
             raise BatchNotFinishedError(f"batch {batch_id} has not ended; `complyq watch {batch_id}` waits for it")
-        if view.outcome.state != BatchState.COMPLETED:
+        if view.outcome.state != "completed":
             raise BatchFailedError(f"batch {batch_id} {view.outcome.state}: {view.outcome.error}")
         return self._stream(view)
 

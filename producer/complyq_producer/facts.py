@@ -13,7 +13,7 @@ import msgspec
 import uuid_utils
 
 from complyq_producer.errors import ObjectNotFoundError, UnknownSchemaError
-from complyq_producer.model import BatchId, ComplianceType, JobId, Priority, RemoteId
+from complyq_producer.model import BatchId, ComplianceType, EndState, JobId, Priority, RemoteId
 
 if TYPE_CHECKING:
     from complyq_producer.store import ObjectStore
@@ -189,7 +189,7 @@ class CountedPart(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(Fact, frozen=True, kw_only=True):
     """How a batch ended. `data` is the body of its last event."""
 
-    state: str
+    state: EndState
     error: str | None
     counted: list[CountedPart]
     data: dict[str, Any]

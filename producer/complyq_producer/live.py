@@ -51,7 +51,8 @@ class RedisLiveView:
         try:
             body = self._redis.get(self._keys.live(type_))
         except redis.RedisError as error:
-            return _unknown(error)
+            _log_unknown(error)
+            return None
         return msgspec.json.decode(body, type=LiveJob) if isinstance(body, bytes) else None
 
     def position(self, type_: ComplianceType, batch_id: BatchId) -> int | None:
@@ -59,11 +60,12 @@ class RedisLiveView:
         try:
             place = self._redis.hget(self._keys.queue(type_), batch_id)
         except redis.RedisError as error:
-            return _unknown(error)
+            _log_unknown(error)
+            return None
         return int(place) if isinstance(place, bytes) else None
 
 
-def _unknown(error: redis.RedisError) -> None:
+def _log_unknown(error: redis.RedisError) -> None:
     log.debug("live_state_unknown", error=str(error))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NewType
+from typing import Literal, NewType
 
 import uuid_utils
 
@@ -11,6 +11,9 @@ from complyq_producer.errors import InvalidArgumentError, UnknownTypeError
 
 BatchId = NewType("BatchId", str)
 """A batch's UUIDv7 in its 36-character form; sorts by the time of staging on the producer's clock."""
+
+EndState = Literal["completed", "failed", "cancelled"]
+"""How a batch may end; the same words as in `BatchState`."""
 
 JobId = NewType("JobId", str)
 """Our own random id of a job (32 hexadecimal digits), not X's: it travels in the remote job's name."""

@@ -37,7 +37,7 @@ def events(redis_server: str, batch_id: str) -> list[dict[str, Any]]:
     """All events of a batch, in the order of the stream."""
     with redis.Redis.from_url(redis_server) as client:
         entries = client.xrange("complyq.events")
-    bodies: list[dict[str, Any]] = [json.loads(fields[b"event"]) for _, fields in entries]  # type: ignore[union-attr]
+    bodies: list[dict[str, Any]] = [json.loads(fields[b"event"]) for _, fields in entries]
     return [body for body in bodies if body["subject"] == batch_id]
 
 

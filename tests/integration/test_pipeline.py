@@ -55,7 +55,7 @@ class World:
 
     def events(self) -> list[dict[str, Any]]:
         """The results queue."""
-        return [json.loads(body) for body in self.workers.events.bodies]
+        return [json.loads(body) for _, body in self.workers.events.events]
 
     def flagged(self, batch_id: str) -> set[str]:
         """The IDs with a result."""

@@ -63,3 +63,17 @@ def test_the_two_origins_have_ports_of_their_own() -> None:
     with running_simulator() as sim:
         assert sim.api_url != sim.storage_url
         assert all(url.startswith("http://127.0.0.1:") for url in (sim.api_url, sim.storage_url))
+
+
+def test_it_ends_although_a_client_is_held_up() -> None:
+    """A stalled answer does not keep the process alive."""
+    with running_simulator() as sim:
+        sim.arm({"on": "token", "fault": "stall"})
+        address = sim.api_url.removeprefix("http://").partition(":")
+        with socket.create_connection((address[0], int(address[2]))) as connection:
+            connection.sendall(b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            while sim.armed():
+                pass
+            sim.process.terminate()
+            assert connection.recv(1) == b""
+    assert sim.process.returncode == 0

@@ -74,7 +74,7 @@ class InlineWorkers:
     def run_one(self) -> None:
         """Run the next step; sweep if there is none."""
         if not self._queue:
-            self.poke(task_names.SWEEP)
+            self._push(0.06, Hint(task_names.SWEEP))  # until a sweep is due again
         due, _, hint = heapq.heappop(self._queue)
         time.sleep(max(0.0, due - time.monotonic()))
         outcome = self.pipeline.run(hint)
@@ -104,11 +104,11 @@ def inline_workers(store: ObjectStore, simulator: Simulator, spool_dir: Path) ->
     """Connect a pipeline to a simulator."""
     coordination = MemoryCoordination()
     timeouts = Timeouts(connect=3, read=5)
-    transport = Transport([simulator.storage_url], simulator.api_url, StaticBearer(simulator.token), timeouts=timeouts)
+    transport = Transport([simulator.storage_url], simulator.api_url, timeouts=timeouts)
     ports = Ports(
         store=store,
         coordination=coordination,
-        remote=Remote(XClient(simulator.api_url, transport), coordination),
+        remote=Remote(XClient(simulator.api_url, transport, StaticBearer(simulator.token)), coordination),
         transport=transport,
         events=MemoryPublisher(),
         sealer=Sealer(simulator.token),

@@ -1,6 +1,7 @@
 """A real HTTP server on loopback whose answers a test scripts, down to cutting the connection in the middle."""
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -61,19 +62,16 @@ Script = Callable[[Exchange], None]
 class ScriptedServer:
     """Keeps what was asked, and answers as the script says."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self._context = context
         self.seen: list[Exchange] = []
         self.failures: list[BaseException] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._threads: list[threading.Thread] = []
         self._accepting = threading.Thread(target=self._accept)
         self._accepting.start()
-
-    @property
-    def url(self) -> str:
-        """The origin of this server."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def close(self) -> None:
         """Stop, and close every socket."""
@@ -94,13 +92,20 @@ class ScriptedServer:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as stream:
-            try:
-                self._exchange(connection, stream)
-            except OSError:
-                return  # the client went away, as some tests want it to
-            except BaseException as error:  # noqa: BLE001 -- shown by the test, whatever it is
-                self.failures.append(error)
+        try:
+            with self._secured(connection) as secured, secured.makefile("rb") as stream:
+                self._exchange(secured, stream)
+        except OSError:
+            return  # the client went away, as some tests want it to
+        except BaseException as error:  # noqa: BLE001 -- shown by the test, whatever it is
+            self.failures.append(error)
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        """Shake hands where the server speaks TLS; a failed handshake closes the connection."""
+        if self._context is None:
+            return connection
+        with connection:
+            return self._context.wrap_socket(connection, server_side=True)
 
     def _exchange(self, connection: socket.socket, stream: BinaryIO) -> None:
         words = stream.readline().decode("latin-1").split()
@@ -112,9 +117,9 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted_server(script: Script) -> Iterator[ScriptedServer]:
+def scripted_server(script: Script, context: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
     """Run a server for the length of a block; a script that raised fails it."""
-    server = ScriptedServer(script)
+    server = ScriptedServer(script, context)
     try:
         yield server
     finally:

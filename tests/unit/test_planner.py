@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from complyq_producer.facts import Attempt, BatchRecord, CollectedPart, Finished, PartInfo, Plan, PlannedPart
 from complyq_producer.layout import JobKeys
 from complyq_producer.ledger import BatchView, CheckedPart, JobView
-from complyq_producer.model import BatchId, BatchState, ComplianceType, JobId, Priority, RemoteId
+from complyq_producer.model import BatchId, ComplianceType, JobId, Priority, RemoteId
 from complyq_workers.planner import MISSING, decide_end, draft_plan, next_number
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -41,7 +41,9 @@ def job(number: int, *parts: tuple[str, int], finished: str | None = None) -> Jo
     return JobView(JobKeys(TWEETS, number), plan=plan, finished=end)
 
 
-def drafted(batches: list[BatchView], jobs: list[JobView] | None = None, max_bytes: int = 1000) -> list[tuple[str, int]]:
+def drafted(
+    batches: list[BatchView], jobs: list[JobView] | None = None, max_bytes: int = 1000
+) -> list[tuple[str, int]]:
     draft = draft_plan(batches, jobs or [], max_bytes=max_bytes, max_attempts=3)
     return [(part.batch_id, part.part) for part in draft.parts] if draft else []
 
@@ -99,7 +101,7 @@ def test_a_batch_is_completed_when_every_part_is_checked() -> None:
     view = replace(batch("a", parts=2), checked={0: checked(0), 1: checked(1)}, cancel_requested=True)
     end = decide_end(view, max_attempts=3)
     assert end is not None
-    assert end.state is BatchState.COMPLETED
+    assert end.state == "completed"
 
 
 def test_a_batch_fails_after_the_attempts_it_may_have() -> None:
@@ -107,7 +109,7 @@ def test_a_batch_fails_after_the_attempts_it_may_have() -> None:
     view = replace(batch("a"), attempts={0: [failed(1), failed(2), failed(3)]})
     end = decide_end(view, max_attempts=3)
     assert end is not None
-    assert end.state is BatchState.FAILED
+    assert end.state == "failed"
     assert "boom" in str(end.error)
 
 
@@ -123,14 +125,14 @@ def test_a_batch_that_lost_a_part_fails_at_once() -> None:
     view = replace(batch("a"), attempts={0: [failed(0, status=MISSING)]})
     end = decide_end(view, max_attempts=3)
     assert end is not None
-    assert end.state is BatchState.FAILED
+    assert end.state == "failed"
 
 
 def test_a_cancelled_batch_ends_and_an_ended_one_stays() -> None:
     """Cancelling needs no job, and happens once."""
     end = decide_end(replace(batch("a"), cancel_requested=True), max_attempts=3)
     assert end is not None
-    assert end.state is BatchState.CANCELLED
+    assert end.state == "cancelled"
 
 
 def test_plan_numbers_have_no_gaps() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from complyq_workers.results import (
     Collection,
     PartFiles,
@@ -22,6 +23,7 @@ from complyq_workers.results import (
     index,
     strays,
     summarize,
+    unexpected_values,
 )
 
 BASE = 1_265_324_480_517_361_664
@@ -72,7 +74,11 @@ def results_of(files: PartFiles) -> list[Any]:
 
 def rejected_of(files: PartFiles) -> list[Any]:
     """The stored rejections, decoded; none if there is no object."""
-    return [json.loads(text) for text in gzip.decompress(files.rejected.read_bytes()).splitlines()] if files.rejected else []
+    return (
+        [json.loads(text) for text in gzip.decompress(files.rejected.read_bytes()).splitlines()]
+        if files.rejected
+        else []
+    )
 
 
 def test_each_part_gets_its_own_results_sorted(job: Job) -> None:
@@ -95,12 +101,16 @@ def test_order_of_the_answer_does_not_change_a_byte(job: Job) -> None:
     rng = random.Random(5)
     actions = ["delete", "rehydrate", "scrub_geo", "hide", None]
     lines = [line(rng.choice(ids), rng.choice(actions), reason=rng.choice("abc")) for _ in range(600)]
-    lines += [line(rng.choice(ids), error="invalid_id") for _ in range(100)] + [line("x", error=str(n)) for n in range(9)]
+    lines += [line(rng.choice(ids), error="invalid_id") for _ in range(100)] + [
+        line("x", error=str(n)) for n in range(9)
+    ]
     seen = set()
     for _ in range(4):
         rng.shuffle(lines)
         parts = job.collect(lines).parts
-        seen.add(tuple(path.read_bytes() if path else b"" for files in parts for path in (files.results, files.rejected)))
+        seen.add(
+            tuple(path.read_bytes() if path else b"" for files in parts for path in (files.results, files.rejected))
+        )
     assert len(seen) == 1
 
 
@@ -137,8 +147,8 @@ def test_every_id_is_given_to_the_parts_that_hold_it(job: Job) -> None:
     flagged = set(rng.sample(sorted(set().union(*wanted.values())), 500)) | {901, 902, 2**64 - 1}
     collection = job.collect(line(identifier) for identifier in rng.sample(sorted(flagged), len(flagged)))
     for files in collection.parts:
-        ids = wanted[files.batch_id, files.part] & flagged
-        assert [int(result["id"]) for result in results_of(files)] == sorted(ids)
+        expected = wanted[files.batch_id, files.part] & flagged
+        assert [int(result["id"]) for result in results_of(files)] == sorted(expected)
     assert collection.foreign == len(flagged - set().union(*wanted.values()))
 
 
@@ -282,6 +292,14 @@ def test_values_without_end_do_not_grow_the_summary(job: Job) -> None:
     assert summary.by_action == {"other": 200}
     assert len(summary.by_reason) == 51
     assert sum(summary.by_reason.values()) == 200
+
+
+def test_values_that_x_does_not_document_are_named(job: Job) -> None:
+    """What is new or missing in X's words is told for the log; what is documented is not."""
+    job.part([1, 2, 3])
+    lines = [line(1, reason="deleted"), line(2, "hide", reason="suspended"), line(3, None, reason="merged")]
+    summary = job.collect(lines).parts[0].summary
+    assert unexpected_values(summary) == {"action hide": 1, "action unknown": 1, "reason merged": 1}
 
 
 def test_gzip_header_carries_no_time_and_no_name(job: Job) -> None:

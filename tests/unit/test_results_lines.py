@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+
 from complyq_producer.results import DamagedResultsError, Rejected, Result, read_lines, read_rejected, read_results
 
 FULL = Result("7", "tweets", "delete", "deleted", "2019-10-29T17:02:47.000Z", None, {"b": [1, "é"], "a": None})

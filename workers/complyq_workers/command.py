@@ -44,6 +44,7 @@ app = typer.Typer(add_completion=False)
 def worker(
     role: Annotated[Role, typer.Option(help="Which steps to run. `all` starts one worker of each kind.")] = Role.ALL,
     processes: Annotated[int | None, typer.Option(min=1, help="Steps to run at once, per worker. Default: 2.")] = None,
+    *,
     healthcheck: Annotated[
         bool, typer.Option("--healthcheck", help="Only tell whether this machine's workers of the role are alive.")
     ] = False,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from complyq_producer.facts import Attempt, PlannedPart
 from complyq_producer.ledger import BatchView, JobPhase, JobView
-from complyq_producer.model import BatchState, Priority
+from complyq_producer.model import EndState, Priority
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,7 +49,7 @@ class Draft:
 class End:
     """How a batch ends."""
 
-    state: BatchState
+    state: EndState
     error: str | None = None
 
 
@@ -89,12 +89,12 @@ def decide_end(view: BatchView, *, max_attempts: int) -> End | None:
     if view.outcome:
         return None
     if not view.unchecked_parts():
-        return End(BatchState.COMPLETED)
+        return End("completed")
     attempt = exhausted(view, max_attempts)
     if attempt:
-        return End(BatchState.FAILED, _reason(view, attempt))
+        return End("failed", _reason(view, attempt))
     if view.cancel_requested:
-        return End(BatchState.CANCELLED, "cancelled on request")
+        return End("cancelled", "cancelled on request")
     return None
 
 

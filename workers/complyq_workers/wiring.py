@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
-from complyq_config.settings import Settings, load_settings
-from complyq_config.spool_dir import disk_spool_dir
+from complyq_config.settings import Settings, disk_spool_dir, load_settings
 from complyq_producer.store import open_store
 from complyq_workers.coordination import RedisCoordination
 from complyq_workers.events import open_publisher
 from complyq_workers.pipeline import Limits, Pipeline, Ports, Remote
 from complyq_workers.sealing import sealer_of
 from complyq_workers.x import Transport, XClient, credentials_of
-
-if TYPE_CHECKING:
-    from complyq_workers.x import Credentials
 
 _pipelines: dict[int, Pipeline] = {}
 
@@ -41,20 +36,16 @@ def build_ports(settings: Settings) -> Ports:
         settings.api_url,
         proxy_url=settings.proxy_url.get_secret_value() if settings.proxy_url else None,
     )
-    client = XClient(settings.api_url, transport, _credentials(settings, transport))
+    client = XClient(settings.api_url, transport, credentials_of(settings, transport))
     return Ports(
         store=open_store(settings.store_url),
         coordination=coordination,
         remote=Remote(client, coordination),
-        transport=client.transport,
+        transport=transport,
         events=open_publisher(settings),
         sealer=sealer_of(settings),
         limits=_limits(settings),
     )
-
-
-def _credentials(settings: Settings, transport: Transport) -> Credentials:
-    return credentials_of(settings, transport)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -5,14 +5,13 @@ Commands of other packages join through entry points of the group `complyq.comma
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-
-from complyq_config.errors import ConfigurationError
 
 GROUP = "complyq.commands"
 _HERE = "complyq_producer.cli"
@@ -50,6 +49,7 @@ class CommandGroup(TyperGroup):
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
+        self.help = reflowed(self.help)
         self._catalogue = catalogue()
         self.commands = {
             name: TyperCommand(name, help=listed.summary, rich_help_panel=listed.panel)
@@ -75,24 +75,17 @@ def catalogue() -> dict[str, Listed]:
 
 
 def load(name: str, target: str) -> Any:
-    """Import a command.
-
-    Raises:
-        ConfigurationError: what it needs is not installed.
-    """
-    try:
-        command = typer.main.get_command(EntryPoint(name, target, GROUP).load())
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"`complyq {name}` needs {error.name}, which is not installed: pip install 'complyq[{_extra(name)}]'"
-        ) from error
-    command.name = name
+    """Import a command; raises ModuleNotFoundError where what it needs is not installed."""
+    command = typer.main.get_command(EntryPoint(name, target, GROUP).load())
+    command.name, command.help = name, reflowed(command.help)
     return command
+
+
+def reflowed(text: str | None) -> str | None:
+    """Join the lines of each paragraph, which typer would keep as the source has them."""
+    paragraphs = inspect.cleandoc(text or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs) or None
 
 
 def _listed(point: EntryPoint) -> Listed:
     return Listed(JOINED.get(point.name, f"Comes with {point.module}."), "Service", point.value)
-
-
-def _extra(name: str) -> str:
-    return name if name in JOINED else "local"

@@ -22,6 +22,10 @@ PHASES = {
 }
 """The workers' words for a phase, as people read them; a word that is not here is shown as it is."""
 
+_STAGES = {
+    "created": 0.05, "uploading": 0.1, "uploaded": 0.5, "processing": 0.5, "finished": 0.8, "collecting": 0.8,
+}  # fmt: skip
+
 
 def describe(status: BatchStatus, slot_seconds: float | None = None) -> str:
     """Say how far a batch is; `slot_seconds` is for how long its current job has had the slot, where known."""
@@ -40,13 +44,11 @@ def label(status: BatchStatus) -> str:
 
 
 def share_done(status: BatchStatus) -> float:
-    """Return how much of a batch is done, from 0 to 1: parts with results, and what of the current upload is there."""
+    """Return roughly how much of a batch is done, from 0 to 1: its parts with results, and the stage of the others' job."""
     if status.state is BatchState.COMPLETED:
         return 1.0
-    progress, left = status.progress, status.parts - status.parts_done
-    uploaded = progress.bytes_done / progress.bytes_total if progress and progress.bytes_total else 0.0
-    # The upload is the part of a job whose progress is known; X's own work is not told.
-    return (status.parts_done + uploaded * left * 0.5) / max(status.parts, 1)
+    left = status.parts - status.parts_done
+    return (status.parts_done + _stage(status.progress) * left) / max(status.parts, 1)
 
 
 def moved(status: BatchStatus) -> tuple[object, ...]:
@@ -76,6 +78,14 @@ def clock(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _stage(progress: Progress | None) -> float:
+    """Return how far a job is; only of its upload is the progress known."""
+    if progress is None:
+        return 0.0
+    uploaded = progress.bytes_done / progress.bytes_total if progress.bytes_total else 0.0
+    return _STAGES.get(progress.phase, 0.0) + (0.4 * uploaded if progress.phase == "uploading" else 0.0)
 
 
 def _ending(status: BatchStatus) -> str:

@@ -15,7 +15,7 @@ from complyq_producer.cli.output import print_json, progress_console, say
 from complyq_producer.cli.session import open_producer
 from complyq_producer.cli.watch import wait_for
 from complyq_producer.errors import InvalidArgumentError
-from complyq_producer.model import Priority
+from complyq_producer.model import ComplianceType, Priority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from complyq_producer.client import Batch
 
 app = typer.Typer(add_completion=False)
+
+KINDS = {ComplianceType.TWEETS: "Post", ComplianceType.USERS: "user"}
 
 LabelOption = Annotated[
     list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="Comes back in every event; may be repeated.")
@@ -36,7 +38,7 @@ KeyOption = Annotated[
 
 
 @app.command()
-def enqueue(
+def enqueue(  # noqa: PLR0913 - one option each
     type_: TypeArgument,
     file: FileArgument,
     *,
@@ -146,7 +148,7 @@ def facts_of(batch: Batch) -> dict[str, object]:
 def counted(batch: Batch) -> str:
     """Say what was read."""
     left_out = [f"{count:,} {word}" for count, word in _left_out(batch) if count]
-    return f"{batch.unique:,} {batch.type} IDs" + (f" ({', '.join(left_out)} left out)" if left_out else "")
+    return f"{batch.unique:,} {KINDS[batch.type]} IDs" + (f" ({', '.join(left_out)} left out)" if left_out else "")
 
 
 def _left_out(batch: Batch) -> list[tuple[int, str]]:

@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replaced_file(path: Path) -> Iterator[BinaryIO]:
+def replaced_file(path: Path, through: Path | None = None) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name, and the place of an older one, when the block ends well.
+
+    Args:
+        path: its name.
+        through: a folder on the same file system that holds it until then; by default that of `path`.
 
     Raises:
         InvalidArgumentError: it cannot be created there.
     """
-    temporary, handle = _beside(path)
+    temporary, handle = _open_temporary(path, through or path.parent)
     try:
         with handle:
             yield handle
@@ -47,10 +51,9 @@ def make_folder(path: Path) -> Path:
     return path.resolve()
 
 
-def _beside(path: Path) -> tuple[Path, BinaryIO]:
-    """Open a temporary file in the same folder, since a rename must not cross file systems."""
+def _open_temporary(path: Path, folder: Path) -> tuple[Path, BinaryIO]:
     try:
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=folder)
     except OSError as error:
         raise InvalidArgumentError(f"{path} cannot be written: {error.strerror}") from error
     os.fchmod(number, 0o666 & ~_umask())

@@ -12,7 +12,9 @@ from enum import IntEnum
 import typer
 
 from complyq_config.errors import ComplyqError, ConfigurationError
+from complyq_config.redaction import redact
 from complyq_producer.cli.app import app
+from complyq_producer.cli.extras import explained
 from complyq_producer.errors import InputError
 
 
@@ -28,9 +30,9 @@ class ExitCode(IntEnum):
 def main() -> None:
     """Run the command of this process's arguments and exit."""
     try:
-        app(prog_name="complyq")
+        _run()
     except ComplyqError as error:
-        typer.echo(f"complyq: {error}", err=True)
+        typer.echo(f"complyq: {redact(str(error))}", err=True)
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
@@ -42,6 +44,16 @@ def main() -> None:
 def exit_code(error: ComplyqError) -> ExitCode:
     """Tell apart what the caller has to correct from what went wrong."""
     return ExitCode.WRONG_USE if isinstance(error, (InputError, ConfigurationError)) else ExitCode.FAILED
+
+
+def _run() -> None:
+    try:
+        app(prog_name="complyq")
+    except ModuleNotFoundError as error:
+        explanation = explained(error)
+        if explanation is None:
+            raise
+        raise explanation from error
 
 
 def _close_quietly() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from complyq_producer.ledger import Ledger
+from complyq_producer.model import BatchId
 from complyq_producer.results import read_lines
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
     from complyq_producer.facts import Outcome
     from complyq_producer.ledger import BatchView
-    from complyq_producer.model import BatchId
     from complyq_producer.store import ObjectStore
 
 

@@ -95,7 +95,8 @@ class RedisCoordination:
                 pipe.expire(key, FAILURES_SECONDS)
                 return int(pipe.execute()[0])
 
-        return self._ask(count)
+        failures: int = self._ask(count)
+        return failures
 
     def clear_failures(self, name: str) -> None:
         """Forget the failures of a step that went well."""
@@ -134,7 +135,8 @@ class RedisCoordination:
             self._ask(lambda client: client.set(key, "1", px=_milliseconds(seconds)))
 
     def _seconds_left(self, key: str) -> float:
-        return max(0, self._ask(lambda client: int(client.pttl(key)))) / 1000  # type: ignore[arg-type] # sync client
+        milliseconds: int = self._ask(lambda client: client.pttl(key))  # negative: no such key
+        return max(0, milliseconds) / 1000
 
     def _run(self, script: str, keys: list[str], *arguments: str | int) -> Any:
         return self._ask(lambda client: client.eval(script, len(keys), *keys, *arguments))  # type: ignore[arg-type]

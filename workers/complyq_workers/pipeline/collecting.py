@@ -10,17 +10,24 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from complyq_config.errors import ComplyqError
 from complyq_producer.facts import Collected, CollectedPart, utc_now
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import JobPhase, JobView
-from complyq_workers.download import DownloadExpiredError, download, is_direct
+from complyq_workers.download import (
+    DownloadError,
+    DownloadExpiredError,
+    DownloadInterruptedError,
+    download,
+    is_direct,
+)
 from complyq_workers.pipeline.finishing import record_attempts, settle_hints
 from complyq_workers.pipeline.hints import job_hints, plan_hint
-from complyq_workers.pipeline.step import Outcome, done
+from complyq_workers.pipeline.step import Outcome, again, done
 from complyq_workers.results import PartIds, PartSummary, ResultsUnreadableError, summarize
 from complyq_workers.results import collect as take_apart
 from complyq_workers.sealing import UnsealError
-from complyq_workers.x import JobNotFoundError
+from complyq_workers.x import ForbiddenOriginError, JobNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +42,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-UNREADABLE_LIMIT = 5
-"""After so many downloads that could not be read the results count as unavailable."""
+UNUSABLE_LIMIT = 5
+"""After so many downloads that failed for good or could not be read the results count as unavailable."""
 UNAVAILABLE = "unavailable"
 
 
@@ -49,10 +56,10 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
             answer = folder / "answer.jsonl"
             _download(ports, job, answer, lease)
             collection = _take_apart(ports, job, answer, folder, lease)
-        except (DownloadExpiredError, JobNotFoundError) as error:
-            return _unavailable(ports, job, f"the results could not be fetched: {error}")
-        except ResultsUnreadableError as error:
-            return _unreadable(ports, job, error)
+        except (DownloadInterruptedError, ForbiddenOriginError):
+            raise
+        except (DownloadError, JobNotFoundError, ResultsUnreadableError) as error:
+            return _unusable(ports, job, error)
         parts = [_store(ports, job.plan.number, files) for files in collection.parts]
     _log_surprises(job, collection)
     return _record(ports, job, parts, collection.foreign)
@@ -112,7 +119,7 @@ def _create_from(ports: Ports, key: str, path: Path) -> bool:
 def _record(
     ports: Ports, job: JobView, stored: list[tuple[PartFiles, PartSummary, str, str | None]], foreign: int
 ) -> Outcome:
-    inline = _inline_batches(ports, job, stored)
+    inline = _inline_batches(ports, stored)
     parts = [
         CollectedPart(
             batch_id=files.batch_id,  # type: ignore[arg-type] # the id of a batch
@@ -138,9 +145,7 @@ def _record(
     return _closed(job)
 
 
-def _inline_batches(
-    ports: Ports, job: JobView, stored: list[tuple[PartFiles, PartSummary, str, str | None]]
-) -> set[str]:
+def _inline_batches(ports: Ports, stored: list[tuple[PartFiles, PartSummary, str, str | None]]) -> set[str]:
     """Return the batches whose results, with those of earlier jobs, are few enough to travel inside the events."""
     counts: dict[BatchId, int] = {}
     for files, summary, _, _ in stored:
@@ -158,11 +163,13 @@ def _counted_before(ports: Ports, batch_id: BatchId) -> int:
     return sum(part.results.count for part in view.checked.values()) if view else 0
 
 
-def _unreadable(ports: Ports, job: JobView, error: ResultsUnreadableError) -> Outcome:
-    """Download again: a damaged line is never taken for "compliant". Give up after a while."""
-    if ports.coordination.count_failure(_failures(job)) < UNREADABLE_LIMIT:
-        raise error
-    return _unavailable(ports, job, f"the results cannot be read: {error}")
+def _unusable(ports: Ports, job: JobView, error: ComplyqError) -> Outcome:
+    """Download again: a damaged answer is never taken for "compliant". Give up after a while."""
+    failures = ports.coordination.count_failure(_failures(job))
+    log.warning("results_unusable", plan=job.keys.plan_number, failures=failures, error=str(error))
+    if failures < UNUSABLE_LIMIT:
+        return again(ports.limits.poll_min_seconds)
+    return _unavailable(ports, job, f"the results could not be had: {error}")
 
 
 def _unavailable(ports: Ports, job: JobView, error: str) -> Outcome:
@@ -194,7 +201,7 @@ def _ids_key(part: PlannedPart) -> str:
 
 
 def _failures(job: JobView) -> str:
-    return f"unreadable:{job.keys.type}:{job.keys.plan_number}"
+    return f"unusable_results:{job.keys.type}:{job.keys.plan_number}"
 
 
 @contextmanager

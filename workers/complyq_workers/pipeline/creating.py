@@ -8,6 +8,7 @@ import structlog
 
 from complyq_producer.facts import Created
 from complyq_producer.ledger import JobPhase, JobView
+from complyq_producer.model import ComplianceType, RemoteId
 from complyq_workers.pipeline.finishing import cancel_remote, finish
 from complyq_workers.pipeline.hints import job_hints
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
@@ -16,7 +17,6 @@ from complyq_workers.x import AmbiguousAnswerError, ResumableRefusedError, SlotB
 
 if TYPE_CHECKING:
     from complyq_producer.facts import Plan
-    from complyq_producer.model import ComplianceType
     from complyq_workers.pipeline.ports import Ports
     from complyq_workers.pipeline.step import StepLease
     from complyq_workers.x import Answer, ComplianceJob
@@ -89,7 +89,7 @@ def _ask_for_job(ports: Ports, plan: Plan) -> Answer[ComplianceJob]:
 def _record(ports: Ports, job: JobView, remote: ComplianceJob, *, adopted: bool) -> Outcome:
     """Fix which remote job is the plan's. One that came second is a stray, and is cancelled."""
     created = Created(
-        remote_id=remote.id,
+        remote_id=RemoteId(remote.id),
         adopted=adopted,
         sealed_upload_url=ports.sealer.seal(remote.upload_url) if remote.upload_url else None,
         sealed_download_url=ports.sealer.seal(remote.download_url) if remote.download_url else None,
@@ -99,7 +99,7 @@ def _record(ports: Ports, job: JobView, remote: ComplianceJob, *, adopted: bool)
     standing, _ = ports.facts.create(job.keys.created, created)
     if standing.remote_id != remote.id:
         log.warning("stray_job", plan=job.keys.plan_number, remote=remote.id)
-        cancel_remote(ports, remote.id)
+        cancel_remote(ports, RemoteId(remote.id))
     log.info("job_created", type=job.keys.type, plan=job.keys.plan_number, remote=standing.remote_id, adopted=adopted)
     return done(*job_hints(JobView(job.keys, plan=job.plan, created=standing)))
 
@@ -109,7 +109,7 @@ def _wait_for(ports: Ports, job: JobView, active: list[ComplianceJob]) -> Outcom
     for remote in active:
         if _is_stray(ports, job.keys.type, remote):
             log.warning("stray_job", remote=remote.id, name=remote.name)
-            cancel_remote(ports, remote.id)
+            cancel_remote(ports, RemoteId(remote.id))
         else:
             log.info("foreign_job_active", type=job.keys.type, remote=remote.id, name=remote.name)
     show(ports, job, "waiting_for_foreign_job")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -14,13 +13,13 @@ from complyq_producer import layout
 from complyq_producer.facts import CountedPart, Published
 from complyq_producer.facts import Outcome as OutcomeFact
 from complyq_producer.results import read_lines
+from complyq_workers.events import BuiltEvent, end_data, end_event, results_event
+from complyq_workers.pipeline.end_of_batch import batch_info, results_ref, tally
 from complyq_workers.pipeline.hints import plan_hint
-from complyq_workers.pipeline.step import Outcome, done
-from complyq_workers.planner import End, decide_end
+from complyq_workers.pipeline.step import Outcome, again, done
+from complyq_workers.planner import decide_end
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from complyq_producer.ledger import BatchView, CheckedPart
     from complyq_producer.model import BatchId
     from complyq_workers.pipeline.ports import Ports
@@ -34,13 +33,19 @@ def publish(ports: Ports, batch_id: BatchId, lease: StepLease) -> Outcome:
     view = ports.ledger.batch(batch_id)
     if view is None:
         return done()
-    if not view.published:
-        outcome = view.outcome or _decide(ports, view)
-        messages = _publish_results(ports, view, outcome, lease)
-        if outcome is None:
-            return done()
-        _publish_end(ports, view, outcome)
-        ports.facts.create(view.keys.published, Published(messages=messages))
+    if view.published:
+        _close(ports, view)
+        return done()
+    outcome = view.outcome or _decide(ports, view)
+    if outcome and not _all_known(view, outcome):
+        return again(0.0)  # decided by somebody who saw more than we did: read again
+    messages = 0
+    for part in _parts_to_publish(view, outcome):
+        messages += _publish_part(ports, view, part, lease)
+    if outcome is None:
+        return done()
+    _publish(ports, end_event(ports.limits.namespace, outcome.state, outcome.data))
+    ports.facts.create(view.keys.published, Published(messages=messages))
     _close(ports, view)
     return done(plan_hint(view.record.type))
 
@@ -52,8 +57,61 @@ def _decide(ports: Ports, view: BatchView) -> OutcomeFact | None:
         return None
     counted = [CountedPart(part=part, plan=checked.plan) for part, checked in sorted(view.checked.items())]
     fact = OutcomeFact(state=end.state, error=end.error, counted=counted, data={})
-    fact = msgspec.structs.replace(fact, data=_end_data(ports, view, end, fact.recorded_at))
-    outcome, ours = ports.facts.create(view.keys.outcome, fact)
+    data = end_data(end.state, batch_info(view), tally(ports, view, end, fact.recorded_at))
+    outcome, ours = ports.facts.create(view.keys.outcome, msgspec.structs.replace(fact, data=data))
     if ours:
         log.info("batch_ended", batch=view.record.batch_id, state=outcome.state, error=outcome.error)
     return outcome
+
+
+def _all_known(view: BatchView, outcome: OutcomeFact) -> bool:
+    return all(part.part in view.checked for part in outcome.counted)
+
+
+def _parts_to_publish(view: BatchView, outcome: OutcomeFact | None) -> list[CheckedPart]:
+    """Return the parts whose results belong on the queue: after the end, only those that it counts."""
+    checked = [part for _, part in sorted(view.checked.items())]
+    if outcome is None:
+        return checked
+    counted = {(part.part, part.plan) for part in outcome.counted}
+    return [part for part in checked if (part.results.part, part.plan) in counted]
+
+
+def _publish_part(ports: Ports, view: BatchView, part: CheckedPart, lease: StepLease) -> int:
+    """Publish the messages of a part, as its fact cut them; return how many there are."""
+    messages = _inline_messages(ports, part) if part.results.inline else iter([None] * len(part.results.messages))
+    for sequence, lines in enumerate(messages):
+        lease.check()
+        event = results_event(
+            ports.limits.namespace,
+            batch_info(view),
+            part=part.results.part,
+            sequence=sequence,
+            checked_at=part.checked_at,
+            remote_id=part.remote_id or "",
+            results=lines if lines is not None else results_ref(ports, part),
+            time=part.checked_at,
+        )
+        _publish(ports, event)
+    return len(part.results.messages)
+
+
+def _inline_messages(ports: Ports, part: CheckedPart) -> Iterator[list[bytes] | None]:
+    if not part.results.messages:
+        return
+    with ports.store.open(part.results.key) as stream:
+        lines = read_lines(stream)
+        for count in part.results.messages:
+            yield list(islice(lines, count))
+
+
+def _publish(ports: Ports, event: BuiltEvent) -> None:
+    if ports.events.publish(event.batch_id, event.id, event.body):
+        log.info("event_published", event_id=event.id, bytes=len(event.body))
+
+
+def _close(ports: Ports, view: BatchView) -> None:
+    """Mark the batch as done, and remove the marker by which workers find it, in this order."""
+    ended_at = view.outcome.recorded_at if view.outcome else view.accepted_at
+    ports.store.create(layout.done_marker(view.record.batch_id, ended_at), b"")
+    ports.store.delete(view.keys.open_marker(view.record.type))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import structlog
 import uuid_utils
@@ -184,7 +184,7 @@ class StepLease:
         if self._lost.is_set():
             raise LeaseLostError(f"the lease on {self._name} was lost")
 
-    def __enter__(self) -> StepLease:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -3,7 +3,7 @@
 from complyq_workers.results.collection import Collection, PartFiles, collect
 from complyq_workers.results.errors import PartUnreadableError, ResultsUnreadableError
 from complyq_workers.results.index import PartIds
-from complyq_workers.results.summary import PartSummary, summarize
+from complyq_workers.results.summary import PartSummary, summarize, unexpected_values
 
 __all__ = [
     "Collection",
@@ -14,4 +14,5 @@ __all__ = [
     "ResultsUnreadableError",
     "collect",
     "summarize",
+    "unexpected_values",
 ]

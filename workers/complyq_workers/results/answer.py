@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from complyq_producer.results import Rejected, Result
-
 from complyq_workers.results.errors import ResultsUnreadableError
 from complyq_workers.results.parse import MAX_LINE_BYTES, UnreadableLineError, parse_line
 

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
-from complyq_producer.results import Rejected, Result
 
+from complyq_producer.results import Rejected, Result
 from complyq_workers.results.answer import read_answer
 from complyq_workers.results.buckets import OTHER_RANK, RANKS, REJECTED_RANK, BucketContent, Buckets, RowArray
 from complyq_workers.results.index import IdArray, IdIndex, PartIds

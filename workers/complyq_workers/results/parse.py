@@ -7,8 +7,8 @@ unknown are passed on, values that are unknown too; only a line that does not te
 from typing import Any
 
 import msgspec
-from complyq_producer.results import Rejected, Result
 
+from complyq_producer.results import Rejected, Result
 from complyq_workers.results.times import to_utc_milliseconds
 
 MAX_LINE_BYTES = 65_536

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 import msgspec
+
 from complyq_producer.results import DamagedResultsError, read_lines
 
 MESSAGE_BYTES = 150_000
@@ -18,6 +19,10 @@ MESSAGE_LINES = 1_000
 # X's sets are open. What it sends must not let a summary grow beyond what an event can carry.
 MAX_VALUES = 50
 MAX_VALUE_LENGTH = 64
+KNOWN_ACTIONS = frozenset({"delete", "rehydrate", "scrub_geo"})
+KNOWN_REASONS = frozenset(
+    {"deleted", "deactivated", "protected", "suspended", "bounced", "tweet_edited", "geo_scrubbed", "scrub_geo"}
+)
 UNKNOWN = "unknown"
 OTHER = "other"
 
@@ -62,6 +67,13 @@ def summarize(open_results: Opener, open_rejected: Opener | None = None) -> Part
         rejected=_count_lines(open_rejected),
         messages=tally.messages,
     )
+
+
+def unexpected_values(summary: PartSummary) -> dict[str, int]:
+    """Actions and reasons that X's documentation does not know, or that X left out, with their counts: for the log."""
+    actions = {f"action {name}": count for name, count in summary.by_action.items() if name not in KNOWN_ACTIONS}
+    reasons = {f"reason {name}": count for name, count in summary.by_reason.items() if name not in KNOWN_REASONS}
+    return actions | reasons
 
 
 class _HashedStream:

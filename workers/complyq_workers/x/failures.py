@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError
 
 from complyq_workers.x.errors import AmbiguousAnswerError, UnreachableError
 
 VENDOR_ERRORS = (requests.RequestException, HTTPError, OSError, ValueError)
 """What sending, or reading an answer, may raise. ValueError: malformed chunk sizes, headers and the like."""
 
-_BEFORE_SENDING = {"ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "NameResolutionError", "ProxyError"}
+_BEFORE_SENDING = (ConnectTimeoutError, NewConnectionError, ProxyError)
 _DEEPEST = 12
 
 
@@ -21,7 +21,7 @@ def no_answer(error: BaseException, name: str) -> AmbiguousAnswerError:
         error: What the vendor's library raised.
         name: Method, origin and path.
     """
-    if _BEFORE_SENDING.intersection(map(_type_name, _causes_of(error))):
+    if any(isinstance(cause, _BEFORE_SENDING) for cause in _causes_of(error)):
         return UnreachableError(f"{name}: no connection ({_reason(error)}).")
     return AmbiguousAnswerError(f"{name}: no answer ({_reason(error)}).")
 
@@ -55,12 +55,15 @@ def _type_name(cause: BaseException) -> str:
 
 
 def _causes_of(error: BaseException) -> list[BaseException]:
-    """The error and what lies beneath: urllib3 keeps causes in `reason`, requests in its arguments."""
+    """The error and what lies beneath: urllib3 keeps causes in `reason`, requests in its arguments.
+
+    Not `__context__`: it may lead to an error of another connection that the caller is just handling.
+    """
     found: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting and len(found) < _DEEPEST:
         cause = waiting.pop(0)
         if isinstance(cause, BaseException) and cause not in found:
             found.append(cause)
-            waiting += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
+            waiting += [getattr(cause, "reason", None), cause.__cause__, *cause.args]
     return found

@@ -1,0 +1,1 @@
+"""What `complyq doctor` looks at: one module for each configured part."""

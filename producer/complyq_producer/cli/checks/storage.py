@@ -1,0 +1,52 @@
+"""Looks at the object store and at the folder for large sorts."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from complyq_config.errors import ConfigurationError
+from complyq_config.settings import disk_spool_dir
+from complyq_producer.cli.checks.finding import Finding, failed, ok, warning
+from complyq_producer.errors import StoreError, UnfitStoreError
+from complyq_producer.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from complyq_config.settings import Settings
+
+BYTES_AN_ID = 30
+COMFORTABLE_BYTES = 3_000_000_000
+
+
+def check_store(settings: Settings) -> Iterator[Finding]:
+    """Prove that the store creates objects once, with a probe that is removed again."""
+    url = settings.store_url
+    try:
+        open_store(url).verify()
+    except UnfitStoreError as error:
+        yield failed("Store", str(error), "Use a store that honours conditional writes: Amazon S3, or a folder.")
+    except (StoreError, ConfigurationError) as error:
+        mend = "Correct COMPLYQ_STORE_URL; for S3 also the AWS variables, the bucket's existence and its permissions."
+        yield failed("Store", f"{url}: {error}", mend)
+    else:
+        yield ok("Store", f"{url}, conditional writes proven")
+
+
+def check_spool(settings: Settings) -> Iterator[Finding]:
+    """Look whether large sorts have a disk to spill to."""
+    try:
+        folder = disk_spool_dir(settings)
+        free = shutil.disk_usage(folder).free
+    except (ConfigurationError, OSError) as error:
+        yield failed("Spool folder", str(error), "Set COMPLYQ_SPOOL_DIR to a writable folder on a disk.")
+        return
+    found = f"{folder}, {free / 1e9:,.1f} GB free"
+    if free < COMFORTABLE_BYTES:
+        mend = (
+            f"Enough for batches of {free // BYTES_AN_ID:,} IDs; make room, or set COMPLYQ_SPOOL_DIR to a larger disk."
+        )
+        yield warning("Spool folder", found, mend)
+    else:
+        yield ok("Spool folder", found)

