@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.redis_server import redis_server  # noqa: F401 - a fixture of every suite
 from support.s3_server import S3Server, running_s3_server
 
 

@@ -56,6 +56,22 @@ def test_a_store_that_ignores_conditions_is_refused(misbehaving: Misbehaving) ->
     assert fault.objects == {}
 
 
+def test_a_store_that_ignores_conditions_of_large_objects_is_refused(misbehaving: Misbehaving) -> None:
+    """Honouring conditions of single writes alone is not enough: large objects are sent in parts."""
+    fault = Misbehaviour(ignores_conditions_of_parts=True)
+    with pytest.raises(UnfitStoreError, match="overwrite"):
+        misbehaving.store(fault).verify()
+    assert fault.objects == {}
+
+
+def test_a_lost_answer_to_a_large_write_is_not_an_error(misbehaving: Misbehaving) -> None:
+    """If the upload is unknown at its end and the object is there, somebody wrote it: the caller reads it back."""
+    fault = Misbehaviour(forgets_uploads=True)
+    body = bytes(9_000_000)
+    assert not misbehaving.store(fault).create_from("payload", io.BytesIO(body))
+    assert fault.objects == {"/bucket/root/payload": body}
+
+
 def test_a_conflict_is_tried_again(misbehaving: Misbehaving) -> None:
     """409 says that another write was under way, not who won."""
     store = misbehaving.store(Misbehaviour(conflicts=3))

@@ -82,11 +82,11 @@ def command(*arguments: str | Path) -> Sequence[str]:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """List the processes that have to do with a folder: their command line or environment names it."""
+    """List the processes that have to do with a folder: they work in it, or command line or environment name it."""
     found = []
     for process in psutil.process_iter():
         try:
-            words = [*process.cmdline(), *process.environ().values()]
+            words = [process.cwd(), *process.cmdline(), *process.environ().values()]
         except psutil.Error:
             continue
         if process.pid != os.getpid() and any(str(folder) in word for word in words):

@@ -27,6 +27,8 @@ class InlineWorkers:
     """A queue of hints and the pipeline that runs them. Implements the producer's `Poke`."""
 
     pipeline: Pipeline
+    repeats: int = 1
+    """How often each message is delivered."""
     _queue: list[tuple[float, int, Hint]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=itertools.count)
 
@@ -78,7 +80,7 @@ class InlineWorkers:
         due, _, hint = heapq.heappop(self._queue)
         time.sleep(max(0.0, due - time.monotonic()))
         outcome = self.pipeline.run(hint)
-        for following in outcome.hints:
+        for following in outcome.hints * self.repeats:
             self._push(0.0, following)
         if outcome.again_in is not None:
             self._push(outcome.again_in, hint)

@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 _DATE = "Sun, 22 Nov 2026 10:00:00 GMT"
 _LISTING = '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>'
+_BEGUN = "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
+_COMPLETED = '<CompleteMultipartUploadResult><ETag>"1"</ETag></CompleteMultipartUploadResult>'
 
 
 @dataclass
@@ -18,6 +20,8 @@ class Misbehaviour:
 
     Attributes:
         ignores_conditions: a write with If-None-Match overwrites all the same.
+        ignores_conditions_of_parts: only multipart uploads do.
+        forgets_uploads: a multipart upload is completed, and the answer is that there is none.
         conflicts: so many conditional writes are answered 409 first.
         breaks_after: so many bytes into each answer the connection is cut; None never.
         changes: the object is replaced after the first read.
@@ -25,11 +29,14 @@ class Misbehaviour:
     """
 
     ignores_conditions: bool = False
+    ignores_conditions_of_parts: bool = False
+    forgets_uploads: bool = False
     conflicts: int = 0
     breaks_after: int | None = None
     changes: bool = False
     ignores_range: bool = False
     objects: dict[str, bytes] = field(default_factory=dict)
+    parts: list[bytes] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
 
@@ -61,7 +68,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         fault = self._begin("PUT")
-        if fault.conflicts:
+        if "partNumber" in self._query:
+            fault.parts.append(body)
+            self._answer(200, b"", {"ETag": _etag(body)})
+        elif fault.conflicts:
             fault.conflicts -= 1
             self._refuse(409, "ConditionalRequestConflict")
         elif self._key in fault.objects and not fault.ignores_conditions:
@@ -72,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         fault = self._begin("GET")
-        if "list-type" in parse_qs(urlsplit(self.path).query):
+        if "list-type" in self._query:
             self._answer(200, _LISTING.encode(), {"Content-Type": "application/xml"})
         elif (body := fault.objects.get(self._key)) is None:
             self._refuse(404, "NoSuchKey")
@@ -81,17 +91,39 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(body, fault)
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        fault = self._begin("POST")
+        if "uploads" in self._query:
+            self._answer(200, _BEGUN.encode(), {"Content-Type": "application/xml"})
+        elif self._key in fault.objects and not fault.ignores_conditions_of_parts:
+            self._refuse(412, "PreconditionFailed")
+        else:
+            fault.objects[self._key] = b"".join(fault.parts)
+            if fault.forgets_uploads:
+                self._refuse(404, "NoSuchUpload")
+            else:
+                self._answer(200, _COMPLETED.encode(), {"Content-Type": "application/xml"})
+
     def do_HEAD(self) -> None:
         body = self._begin("HEAD").objects.get(self._key)
         self._answer(404 if body is None else 200, body or b"", {})
 
     def do_DELETE(self) -> None:
-        self._begin("DELETE").objects.pop(self._key, None)
+        fault = self._begin("DELETE")
+        if "uploadId" in self._query:
+            fault.parts.clear()
+        else:
+            fault.objects.pop(self._key, None)
         self._answer(204, b"", {})
 
     @property
     def _key(self) -> str:
         return urlsplit(self.path).path
+
+    @property
+    def _query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.path).query, keep_blank_values=True)
 
     def _begin(self, method: str) -> Misbehaviour:
         fault = self.server.misbehaviour

@@ -73,13 +73,17 @@ class ScriptedServer:
         self._accepting = threading.Thread(target=self._accept)
         self._accepting.start()
 
+    def settle(self) -> None:
+        """Wait until every connection so far is closed."""
+        for thread in self._threads:
+            thread.join()
+
     def close(self) -> None:
         """Stop, and close every socket."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._accepting.join()
         self._listener.close()
-        for thread in self._threads:
-            thread.join()
+        self.settle()
 
     def _accept(self) -> None:
         while True:

@@ -269,4 +269,5 @@ def test_a_dropped_keepalive_connection_costs_nothing() -> None:
     """A server that closes between requests is reconnected to."""
     with scripted_server(in_turn(answering(200, {"Connection": ""}), answering(201))) as api, transport_to(api) as t:
         assert t.send(Request("GET", f"{api.url}/a")).status == 200
+        api.settle()
         assert t.send(Request("GET", f"{api.url}/b")).status == 201

@@ -53,10 +53,11 @@ def _each(chunk: bytes, position: int, rejects: Rejects, name: str) -> IdArray:
     values = []
     for number, line in enumerate(chunk.split(b"\n")[:-1], position):
         text = line.strip(_AROUND)
-        value = parse_exactly(text) if len(line) <= _LONGEST_LINE else None
+        too_long = len(line) > _LONGEST_LINE  # cut, so that what is left may look like an ID, or blank
+        value = None if too_long else parse_exactly(text)
         if value is not None:
             values.append(value)
-        elif text:
+        elif text or too_long:
             rejects.add(number, _decoded(text, number, name))
     return np.array(values, np.uint64)
 
