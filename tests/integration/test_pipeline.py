@@ -332,7 +332,9 @@ def test_lines_that_x_answered_with_an_error_are_counted_apart(world: World, sim
     clean = world.producer.enqueue(POSTS[:100], "tweets")
     world.finish(clean.id)
     free = next(post for post in POSTS[:100] if str(post) not in world.flagged(clean.id))
-    simulator.arm({"on": "job", "fault": "inject_lines", "lines": [json.dumps({"id": str(free), "error": "invalid_id"})]})
+    simulator.arm(
+        {"on": "job", "fault": "inject_lines", "lines": [json.dumps({"id": str(free), "error": "invalid_id"})]}
+    )
     batch = world.producer.enqueue(POSTS[:100], "tweets")
     world.finish(batch.id)
     data = world.events()[-1]["data"]

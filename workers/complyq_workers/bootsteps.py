@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 from tempfile import gettempdir
@@ -13,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 from complyq_config.settings import load_settings
 from complyq_producer import task_names
+from complyq_workers.supervisor import is_orphan
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +39,7 @@ class SweepTimer(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships 
         seconds = load_settings().sweep_seconds
         self._timers = [
             parent.timer.call_repeatedly(ALIVE_SECONDS, show_alive, (parent.hostname,)),
+            parent.timer.call_repeatedly(1.0, leave_with_supervisor),
             parent.timer.call_repeatedly(seconds, hint_at_sweep, (parent.app, seconds)),
             parent.timer.call_after(0.1, hint_at_sweep, (parent.app, seconds)),
         ]
@@ -54,6 +58,12 @@ def hint_at_sweep(app: Any, seconds: float) -> None:
         app.send_task(task_names.SWEEP, expires=seconds, retry=False)
     except (OperationalError, OSError) as error:
         log.warning("sweep_not_hinted", error=str(error))
+
+
+def leave_with_supervisor() -> None:
+    """End like after SIGTERM, if the process that ran several workers as one was killed."""
+    if is_orphan():
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def alive_file(hostname: str) -> Path:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
-from contextlib import ExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
+import structlog
 import typer
 
 from complyq_config.errors import ComplyqError
+from complyq_config.logging import configure_logging
 from complyq_config.settings import load_settings
+from complyq_workers.supervisor import is_supervised, run_together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
     from complyq_config.settings import Settings
+
+
+log = structlog.get_logger(__name__)
 
 
 class Role(StrEnum):
@@ -61,9 +63,12 @@ def worker(
     if healthcheck:
         raise typer.Exit(_check_alive(roles))
     settings = load_settings()
-    _prove_settings(settings)
     if len(roles) > 1:
-        raise typer.Exit(_run_each(roles, processes))
+        _prove_settings(settings)
+        arguments = ["--processes", str(processes)] if processes else []
+        raise typer.Exit(run_together([["--role", each.value, *arguments] for each in roles]))
+    if not is_supervised():
+        _prove_settings(settings)
     _run(roles[0], processes or PROCESSES[roles[0]], settings)
 
 
@@ -71,6 +76,8 @@ def _prove_settings(settings: Settings) -> None:
     """Refuse to start with settings that cannot work, above all a store that could lose facts."""
     from complyq_workers.wiring import build_ports  # noqa: PLC0415 - boto3 and cryptography are slow to import
 
+    configure_logging(settings.log_format, settings.log_level)
+    log.info("settings", **settings.effective())
     build_ports(settings).store.verify()
 
 
@@ -91,33 +98,6 @@ def _run(role: Role, processes: int, settings: Settings) -> None:
 def worker_name(role: Role) -> str:
     """Name this machine's worker of a role."""
     return f"{role.value}@{socket.gethostname()}"
-
-
-def _run_each(roles: Sequence[Role], processes: int | None) -> int:
-    """Run one worker of each role; if one ends, all do. Signals are passed on."""
-    arguments = ["--processes", str(processes)] if processes else []
-    command = [sys.executable, "-m", "complyq_workers"]
-    with ExitStack() as stack:
-        children = [
-            stack.enter_context(subprocess.Popen([*command, "--role", role.value, *arguments]))  # noqa: S603
-            for role in roles
-        ]
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda received, _: _pass_on(received, children))
-        return _wait_for_all(children)
-
-
-def _pass_on(number: int, children: Sequence[subprocess.Popen[bytes]], _frame: FrameType | None = None) -> None:
-    for child in children:
-        if child.poll() is None:
-            child.send_signal(number)
-
-
-def _wait_for_all(children: Sequence[subprocess.Popen[bytes]]) -> int:
-    """Wait for the first to end, end the others, and return the worst exit code."""
-    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-    _pass_on(signal.SIGTERM, children)
-    return max(abs(child.wait()) for child in children)
 
 
 def _check_alive(roles: Sequence[Role]) -> int:

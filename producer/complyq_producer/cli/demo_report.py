@@ -59,7 +59,7 @@ def print_explanation(console: Console, ended: Sequence[BatchStatus]) -> None:
     """Say in three lines what happened."""
     checked, flagged = sum(status.unique for status in ended), sum(status.flagged for status in ended)
     console.print(
-        f"[bold]1.[/] Services enqueued {len(ended)} batches; {checked:,} different IDs were checked, sorted and stored.\n"
+        f"[bold]1.[/] Services enqueued {len(ended)} batches; their {checked:,} IDs were checked, sorted and stored.\n"
         "[bold]2.[/] Workers ran one job at a time for each type through X's API (simulated here): create, upload, poll, "
         "download.\n"
         f"[bold]3.[/] {flagged:,} IDs were flagged, stored as results and announced by events; all others are compliant.",

@@ -73,7 +73,7 @@ def enqueue(  # noqa: PLR0913 - one option each
         )
     _report(batch, as_json=as_json, wait=wait)
     if wait:
-        raise typer.Exit(wait_for(producer, batch.id))
+        raise typer.Exit(wait_for(producer, batch.id, as_json=as_json))
 
 
 @contextmanager

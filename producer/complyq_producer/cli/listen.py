@@ -43,7 +43,7 @@ def listen(
 
     [dim]complyq listen --count 1 | jq .data.by_action[/]
     """
-    settings = begin()
+    settings = begin(log_from="WARNING")  # a queue that is away is waited for, which should be seen
     consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     events = cast("Generator[Event]", listen_to(settings=settings, group=group, consumer=consumer, block_seconds=2))
     with closing(events):

@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from complyq_config.errors import ConfigurationError
 from complyq_config.settings import PREFIX
@@ -91,7 +91,7 @@ def require_credentials(settings: Settings) -> None:
         )
 
 
-def _local_settings(folder: Path, redis_url: str) -> dict[str, object]:
+def _local_settings(folder: Path, redis_url: str) -> dict[str, Any]:
     """Point every service to this machine; whatever else the environment sets stays as it is."""
     return {
         "namespace": "local",
@@ -105,7 +105,7 @@ def _local_settings(folder: Path, redis_url: str) -> dict[str, object]:
     }
 
 
-def _spool(folder: Path) -> dict[str, object]:
+def _spool(folder: Path) -> dict[str, Any]:
     """Let sorts spill beside the store, unless the user chose a folder, or that one lies in memory."""
     if os.environ.get(f"{PREFIX}SPOOL_DIR"):
         return {}
@@ -115,7 +115,7 @@ def _spool(folder: Path) -> dict[str, object]:
         return {}
 
 
-def _simulated_x(simulator: ChildProcess) -> dict[str, object]:
+def _simulated_x(simulator: ChildProcess) -> dict[str, Any]:
     """Point to the simulator, and be quick: it is no X that has to be spared requests."""
     urls = _announced(simulator)
     return {

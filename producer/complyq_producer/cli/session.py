@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from complyq_config.logging import configure_logging, log_uncaught_exceptions
 from complyq_config.settings import load_settings
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from complyq_config.settings import Settings
 
 
-def begin(**overrides: object) -> Settings:
-    """Read the settings and set up logging. A command speaks for itself, so only errors are logged unless asked for.
+def begin(log_from: str = "ERROR", **overrides: Any) -> Settings:
+    """Read the settings and set up logging.
 
     Args:
+        log_from: the least severe lines that are written unless COMPLYQ_LOG_LEVEL is set: a command speaks for itself.
         **overrides: settings by their field names, which win over the environment.
 
     Raises:
@@ -23,11 +24,11 @@ def begin(**overrides: object) -> Settings:
     """
     settings = load_settings(**overrides)
     asked_for = "log_level" in settings.model_fields_set
-    configure_logging(settings.log_format, settings.log_level if asked_for else "ERROR")
+    configure_logging(settings.log_format, settings.log_level if asked_for else log_from)
     log_uncaught_exceptions()
     return settings
 
 
 def open_producer() -> Producer:
-    """Begin a command that needs a producer and nothing else."""
+    """Begin a command that needs a producer and nothing else; raises ConfigurationError."""
     return Producer.from_settings(begin())
