@@ -21,9 +21,9 @@ demo: ## run batches of real IDs through a simulated X, with a server and worker
 	@./scripts/setup.sh
 	@$(BIN)/complyq demo
 
-test: ## run the whole test suite; ARGS='-k upload' for a part of it
+test: ## run the whole test suite, three files at a time; ARGS='-k upload -n 0' for a part of it
 	@./scripts/setup.sh dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: ## check format, lint, types and the directions of imports
 	@./scripts/setup.sh dev

@@ -24,6 +24,7 @@ class LiveJob(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
     """planned, waiting_for_slot, uploading, processing, collecting, …: the worker's own word."""
     since: datetime
+    """When the plan was made, which is when the slot's time began."""
     remote_id: str | None = None
     bytes_done: int = 0
     bytes_total: int = 0

@@ -9,7 +9,19 @@ import pytest
 from complyq_producer.cli.catalogue import COMMANDS, JOINED, catalogue, load, reflowed
 from support.command_line import CommandLine
 
-SLOW = ("boto3", "requests", "uvicorn", "complyq_producer.cli.enqueue", "complyq_workers", "complyq_simulator")
+SLOW = (
+    "boto3",
+    "celery",
+    "kombu",
+    "numpy",
+    "pydantic",
+    "redis",
+    "requests",
+    "uvicorn",
+    "complyq_producer.cli.enqueue",
+    "complyq_workers",
+    "complyq_simulator",
+)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import redis
 
 from complyq_config.errors import ConfigurationError
 from complyq_producer.errors import EventsError
-from complyq_producer.listen import Event, StreamAddress, listen
+from complyq_producer.listening import Event, StreamAddress, listen
 from support.redis_server import RedisServer, redis_server, running_redis_server  # noqa: F401 - a fixture is used by its name
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

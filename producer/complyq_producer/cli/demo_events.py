@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 from complyq_producer.errors import EventsError
-from complyq_producer.listen import Event, listen
+from complyq_producer.listening import Event, listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

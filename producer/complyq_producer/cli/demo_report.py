@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from complyq_producer.cli.demo_batches import DemoBatch
     from complyq_producer.client import Batch
-    from complyq_producer.listen import Event
+    from complyq_producer.listening import Event
     from complyq_producer.status import BatchStatus
 
 _NUMBERS = {"submitted", "invalid", "duplicates", "unique", "compliant", "flagged", "rejected", "tweets", "users"}

@@ -15,6 +15,7 @@ from rich.text import Text
 from complyq_producer.cli.describing import describe, label, moved, share_done
 from complyq_producer.cli.output import progress_console, say
 from complyq_producer.errors import StoreUnavailableError
+from complyq_producer.facts import utc_now
 from complyq_producer.model import BatchState
 
 if TYPE_CHECKING:
@@ -78,12 +79,11 @@ class PlainLines:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._shown: dict[str, object] = {}
-        self._slots = SlotTimes()
 
     def show(self, statuses: Sequence[BatchStatus]) -> None:
         """Print what changed."""
         for status in statuses:
-            seconds = self._slots.seconds(status)
+            seconds = seconds_in_slot(status)
             if self._shown.get(status.batch_id) != moved(status):
                 self._shown[status.batch_id] = moved(status)
                 self._write(f"{label(status)}: {describe(status, seconds)}")
@@ -94,7 +94,6 @@ class LiveTable:
 
     def __init__(self, update: Callable[[RenderableType], None]) -> None:
         self._update = update
-        self._slots = SlotTimes()
         self._spinner = Spinner("dots", style="cyan")
 
     def show(self, statuses: Sequence[BatchStatus]) -> None:
@@ -105,19 +104,12 @@ class LiveTable:
             name = Text(label(status), style="bold", overflow="ellipsis", no_wrap=True)
             counts = Text(f"{status.unique:,} {status.type}", style="dim", no_wrap=True, justify="right")
             bar = ProgressBar(total=1.0, completed=share_done(status), width=18)
-            table.add_row(mark, name, counts, bar, describe(status, self._slots.seconds(status)))
+            table.add_row(mark, name, counts, bar, describe(status, seconds_in_slot(status)))
         self._update(table)
 
 
-class SlotTimes:
-    """For how long the current job of each batch has had the slot, since this process first saw it there."""
-
-    def __init__(self) -> None:
-        self._since: dict[tuple[str, int], float] = {}
-
-    def seconds(self, status: BatchStatus) -> float | None:
-        """Return the seconds, or None for a batch that is in no job now."""
-        if status.progress is None or not status.jobs:
-            return None
-        since = self._since.setdefault((status.batch_id, status.jobs[-1].plan), time.monotonic())
-        return time.monotonic() - since
+def seconds_in_slot(status: BatchStatus) -> float | None:
+    """Return for how long the batch's current job has had the slot, or None where that is not known."""
+    if status.progress is None or status.progress.since is None:
+        return None
+    return max(0.0, (utc_now() - status.progress.since).total_seconds())

@@ -13,8 +13,8 @@ import typer
 
 from complyq_producer.cli.output import print_json
 from complyq_producer.cli.session import begin
-from complyq_producer.listen import Event, StreamAddress
-from complyq_producer.listen import listen as listen_to
+from complyq_producer.listening import Event, StreamAddress
+from complyq_producer.listening import listen as listen_to
 from complyq_producer.live import connect_redis
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import secrets
 import redis
 
 from complyq_producer.errors import EventsError
-from complyq_producer.listen import StreamAddress
+from complyq_producer.listening import StreamAddress
 from complyq_producer.live import connect_redis
 from complyq_producer.model import BatchId
 from complyq_producer.redis_keys import RedisKeys

@@ -47,7 +47,7 @@ def show(ports: Ports, job: JobView, phase: str, done: int = 0, total: int = 0) 
     live = LiveJob(
         plan=job.keys.plan_number,
         phase=phase,
-        since=utc_now(),
+        since=job.plan.recorded_at if job.plan else utc_now(),
         remote_id=job.remote_id,
         bytes_done=done,
         bytes_total=total,

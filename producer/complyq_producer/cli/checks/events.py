@@ -10,7 +10,7 @@ import redis
 
 from complyq_config.redaction import redact
 from complyq_producer.cli.checks.finding import Finding, failed, ok, warning
-from complyq_producer.listen import StreamAddress
+from complyq_producer.listening import StreamAddress
 from complyq_producer.live import connect_redis
 
 if TYPE_CHECKING:
