@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from statistics import median
+from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 import redis
@@ -39,6 +40,9 @@ class LiveView(Protocol):
     def position(self, type_: ComplianceType, batch_id: BatchId) -> int | None:
         """Return a waiting batch's place in the queue, from 1, or None if it does not wait or that is not known."""
 
+    def job_seconds(self, type_: ComplianceType) -> float | None:
+        """Return how many seconds a job of the type took lately (the median), or None if that is not known."""
+
 
 class RedisLiveView:
     """The live state as the workers keep it in Redis. An unreachable Redis knows nothing; it is no error."""
@@ -64,6 +68,15 @@ class RedisLiveView:
             _log_unknown(error)
             return None
         return int(place) if isinstance(place, bytes) else None
+
+    def job_seconds(self, type_: ComplianceType) -> float | None:
+        """Return how many seconds a job of the type took lately (the median), or None if that is not known."""
+        try:
+            seconds = cast("list[bytes]", self._redis.lrange(self._keys.durations(type_), 0, -1))
+        except redis.RedisError as error:
+            _log_unknown(error)
+            return None
+        return median(map(float, seconds)) if seconds else None
 
 
 def _log_unknown(error: redis.RedisError) -> None:

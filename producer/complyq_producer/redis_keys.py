@@ -48,6 +48,10 @@ class RedisKeys:
         """Positions of waiting batches, a hash of batch id to position."""
         return f"{self.prefix}queue:{type_}"
 
+    def durations(self, type_: ComplianceType) -> str:
+        """How many seconds the last jobs of a type took, newest first."""
+        return f"{self.prefix}durations:{type_}"
+
     def failures(self, name: str) -> str:
         """How often a step failed in a row."""
         return f"{self.prefix}failures:{name}"

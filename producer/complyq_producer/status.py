@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import math
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from complyq_producer.facts import utc_now
 from complyq_producer.ledger import BatchView, JobPhase, JobView, Ledger
 from complyq_producer.model import BatchId, BatchState, ComplianceType, Priority
 
@@ -57,6 +59,8 @@ class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
     position: int | None
     """Place in the queue, from 1, while it waits and workers run."""
     progress: Progress | None
+    estimate: datetime | None
+    """When it may end, from how long jobs of the type took lately; None where nothing is known to go by."""
     cancel_requested: bool
     error: str | None
     accepted_at: datetime
@@ -90,6 +94,7 @@ def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus
         jobs=[_job_status(job) for job in jobs],
         position=position,
         progress=None if view.outcome else _progress(view, jobs, live),
+        estimate=None if view.outcome else _estimate(view, jobs, position, live),
         cancel_requested=view.cancel_requested,
         error=view.outcome.error if view.outcome else None,
         accepted_at=view.accepted_at,
@@ -136,3 +141,33 @@ def _progress(view: BatchView, jobs: list[JobView], live: LiveView) -> Progress 
     if now is None or now.plan != running.keys.plan_number:
         return Progress(phase=str(running.phase))
     return Progress(phase=now.phase, since=now.since, bytes_done=now.bytes_done, bytes_total=now.bytes_total)
+
+
+def _estimate(view: BatchView, jobs: list[JobView], position: int | None, live: LiveView) -> datetime | None:
+    seconds, current = live.job_seconds(view.record.type), live.job(view.record.type)
+    if seconds is None:
+        return None
+    running = next((job for job in jobs if job.plan and job.holds_slot), None)
+    ahead = jobs_after(view, running) if running else position
+    if ahead is None:
+        return None
+    return estimated_end(utc_now(), seconds, since=current.since if current else None, jobs_to_come=ahead)
+
+
+def jobs_after(view: BatchView, running: JobView) -> int:
+    """Return how many jobs the batch still needs after the one that runs, if they carry as many parts."""
+    carried = len(running.plan.parts) if running.plan else 1
+    return math.ceil(max(0, len(view.unchecked_parts()) - carried) / carried)
+
+
+def estimated_end(now: datetime, job_seconds: float, *, since: datetime | None, jobs_to_come: int) -> datetime:
+    """Estimate when the last of some jobs ends.
+
+    Args:
+        now: the time.
+        job_seconds: how long a job takes.
+        since: when the job that has the slot began, if one has it.
+        jobs_to_come: how many follow it, the last one of interest included.
+    """
+    begun = (now - since).total_seconds() if since else job_seconds
+    return now + timedelta(seconds=max(0.0, job_seconds - begun) + jobs_to_come * job_seconds)

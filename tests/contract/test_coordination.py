@@ -117,6 +117,10 @@ def test_status_sees_what_workers_show(redis_server: str) -> None:
     client = connect_redis(redis_server)
     view = RedisLiveView(client, "shown")
     assert view.job(TWEETS) == job
+    assert view.job_seconds(TWEETS) is None
+    for seconds in (1.0, 100.0, 2.0):
+        coordination.note_duration(TWEETS, seconds)
+    assert view.job_seconds(TWEETS) == 2.0
     assert [view.position(TWEETS, BatchId(name)) for name in ("a", "b", "c")] == [1, 2, None]
     client.close()
 

@@ -38,6 +38,7 @@ ACCEPTED = BatchStatus(
     jobs=[],
     position=None,
     progress=None,
+    estimate=None,
     cancel_requested=False,
     error=None,
     accepted_at=datetime(2026, 11, 22, tzinfo=UTC),
@@ -172,3 +173,9 @@ def test_a_run_against_x_is_not_given_up_for_a_simulation(tmp_path: Path) -> Non
         (workspace.state / "store").mkdir()
         assert workspace.prepare(simulate=False) is False
         assert [entry.name for entry in workspace.state.iterdir()] == ["lock"]
+
+
+def test_an_estimate_is_shown_as_a_time_of_day() -> None:
+    """People plan by the clock on their wall."""
+    noon = datetime(2026, 11, 22, 12, 30).astimezone()
+    assert "done about 12:30" in describe(changed(state=BatchState.WAITING, position=2, estimate=noon))

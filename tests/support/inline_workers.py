@@ -100,6 +100,10 @@ class NoLiveView:
         """Know nothing."""
         return None
 
+    def job_seconds(self, type_: ComplianceType) -> float | None:
+        """Know nothing."""
+        return None
+
 
 @contextmanager
 def inline_workers(store: ObjectStore, simulator: Simulator, spool_dir: Path) -> Iterator[InlineWorkers]:

@@ -32,10 +32,15 @@ def describe(status: BatchStatus, slot_seconds: float | None = None) -> str:
     if status.state.is_final:
         return _ending(status)
     if status.state is BatchState.RUNNING:
-        return ", ".join(_running(status, slot_seconds))
+        return ", ".join(_running(status, slot_seconds)) + _expected(status)
     if status.state is BatchState.WAITING:
-        return f"waiting, place {status.position} in the queue" + _cancelling(status)
+        return f"waiting, place {status.position} in the queue" + _expected(status) + _cancelling(status)
     return "accepted; no worker has looked at it yet" + _cancelling(status)
+
+
+def _expected(status: BatchStatus) -> str:
+    """Say when it may end, in this machine's time."""
+    return f", done about {status.estimate.astimezone():%H:%M}" if status.estimate else ""
 
 
 def label(status: BatchStatus) -> str:

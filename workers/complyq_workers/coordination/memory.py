@@ -22,6 +22,7 @@ class MemoryCoordination:
     _failures: dict[str, int] = field(default_factory=dict)
     jobs: dict[ComplianceType, LiveJob] = field(default_factory=dict)
     queues: dict[ComplianceType, list[BatchId]] = field(default_factory=dict)
+    durations: dict[ComplianceType, list[float]] = field(default_factory=dict)
 
     def take_step(self, name: str, nonce: str, seconds: float) -> bool:
         """Take or renew the lease on a step, or leave word that it was asked for."""
@@ -76,6 +77,10 @@ class MemoryCoordination:
     def show_job(self, type_: ComplianceType, job: LiveJob) -> None:
         """Show what the slot of a type is doing."""
         self.jobs[type_] = job
+
+    def note_duration(self, type_: ComplianceType, seconds: float) -> None:
+        """Remember how long a job took from its plan to its end, for estimates."""
+        self.durations.setdefault(type_, []).append(seconds)
 
     def show_queue(self, type_: ComplianceType, waiting: Sequence[BatchId]) -> None:
         """Show which batches wait, in order."""

@@ -56,5 +56,8 @@ class Coordination(Protocol):
     def show_job(self, type_: ComplianceType, job: LiveJob) -> None:
         """Show what the slot of a type is doing."""
 
+    def note_duration(self, type_: ComplianceType, seconds: float) -> None:
+        """Remember how long a job took from its plan to its end, for estimates."""
+
     def show_queue(self, type_: ComplianceType, waiting: Sequence[BatchId]) -> None:
         """Show which batches wait, in order."""

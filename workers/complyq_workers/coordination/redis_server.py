@@ -47,6 +47,7 @@ return 0
 """
 SHOWN_SECONDS = 3600
 SHOWN_QUEUE = 1000
+REMEMBERED_JOBS = 15
 FAILURES_SECONDS = 86_400
 
 
@@ -114,6 +115,18 @@ class RedisCoordination:
         """Show what the slot of a type is doing."""
         body = msgspec.json.encode(job)
         self._ask(lambda client: client.set(self._keys.live(type_), body, ex=SHOWN_SECONDS))
+
+    def note_duration(self, type_: ComplianceType, seconds: float) -> None:
+        """Remember how long a job took from its plan to its end, for estimates."""
+        key = self._keys.durations(type_)
+
+        def note(client: redis.Redis) -> None:
+            with client.pipeline() as pipe:
+                pipe.lpush(key, seconds)
+                pipe.ltrim(key, 0, REMEMBERED_JOBS - 1)
+                pipe.execute()
+
+        self._ask(note)
 
     def show_queue(self, type_: ComplianceType, waiting: Sequence[BatchId]) -> None:
         """Show which batches wait, in order."""

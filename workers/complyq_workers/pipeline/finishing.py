@@ -45,6 +45,9 @@ def finish(
         record_attempts(ports, job, status, error=error, counted=counted, max_bytes=max_bytes)
     standing, ours = ports.facts.create(job.keys.finished, finished)
     release_slot(ports, job)
+    if ours and standing.has_results and job.plan:
+        seconds = (standing.recorded_at - job.plan.recorded_at).total_seconds()
+        ports.coordination.note_duration(job.keys.type, seconds)
     if ours:
         log.info("job_finished", type=job.keys.type, plan=job.keys.plan_number, remote=job.remote_id, status=status,
                  error=error)  # fmt: skip
