@@ -52,7 +52,7 @@ ENTRYPOINT ["complyq"]
 FROM runtime AS simulator
 COPY --from=build-simulator /opt/complyq /opt/complyq
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=10s \
     CMD ["python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 8080), 3).close()"]
 CMD ["simulator", "--port", "8080"]
 

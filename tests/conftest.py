@@ -8,7 +8,6 @@ import pytest
 from support.redis_server import redis_server  # noqa: F401 - a fixture of every suite
 from support.s3_server import S3Server, running_s3_server
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a shell's background: the commands under test would inherit it, and Ctrl-C would do nothing.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,7 +18,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from complyq_config.redaction import redact_fields
 
-NOISY = ("amqp", "boto3", "botocore", "filelock", "kombu", "redis", "s3transfer", "urllib3")
+NOISY = (
+    *("amqp", "boto3", "botocore", "filelock", "kombu", "redis", "s3transfer", "urllib3"),
+    *("celery.app.trace", "celery.worker.strategy"),
+)
 """Libraries that tell every step at DEBUG and INFO; they are heard from WARNING on, unless DEBUG is asked for."""
 
 

@@ -45,6 +45,7 @@ log = structlog.get_logger(__name__)
 
 STAGING_LIMIT = timedelta(hours=24)
 """Staging that takes longer is refused: after seven days it may be deleted under the producer's hands."""
+MAX_PART_BYTES = 16_000_000
 MAX_NAME = 200
 MAX_KEY = 500
 MAX_LABELS_BYTES = 8_000
@@ -74,12 +75,15 @@ class Batch:
 class Producer:
     """Submits batches of IDs and follows them. Safe to keep for the life of a process, and to share after a fork."""
 
-    def __init__(self, *, store: ObjectStore, poke: Poke, live: LiveView, spool_dir: Path) -> None:
+    def __init__(
+        self, *, store: ObjectStore, poke: Poke, live: LiveView, spool_dir: Path, part_bytes: int = MAX_PART_BYTES
+    ) -> None:
         self._store = store
         self._ledger = Ledger(store)
         self._poke = poke
         self._live = live
         self._spool_dir = spool_dir
+        self._part_bytes = part_bytes
 
     @classmethod
     def from_env(cls, **overrides: object) -> Producer:
@@ -101,6 +105,7 @@ class Producer:
             poke=CeleryPoke(settings),
             live=RedisLiveView(connect_redis(settings.redis_url.get_secret_value()), settings.namespace),
             spool_dir=settings.spool_dir,
+            part_bytes=min(MAX_PART_BYTES, settings.max_upload_bytes),
         )
 
     def enqueue(
@@ -134,7 +139,7 @@ class Producer:
         type_ = ComplianceType.parse(type)
         given = _Given(name, key, Priority.parse(priority), deadline, dict(labels or {}))
         given.check()
-        with ingest(ids, spool_dir=self._spool_dir, on_invalid=on_invalid) as ingested:
+        with ingest(ids, spool_dir=self._spool_dir, on_invalid=on_invalid, part_bytes=self._part_bytes) as ingested:
             known = self._ledger.key_owner(key) if key else None
             record, created = (known, False) if known else self._stage(type_, given, ingested)
             if not created:
@@ -213,11 +218,13 @@ class Producer:
         with self._cleanup(keys, type_):
             self._store.create(keys.open_marker(type_), b"")
             parts = self._write_parts(keys, ingested)
-            record = _record(batch_id, type_, given, ingested, parts)
-            owner, ours = self._claim_key(record)
-            if ours:
-                self._accept(record, started)
-        if not ours:
+        record = _record(batch_id, type_, given, ingested, parts)
+        # From here on the parts may be somebody's: a claim or an acceptance whose answer was lost, or another call with
+        # the same key that finishes this one's work. What nobody accepts the sweep deletes after a week.
+        owner, ours = self._claim_key(record)
+        if ours:
+            self._accept(record, started)
+        else:
             self._discard(keys, type_)
         return owner, ours
 
@@ -258,10 +265,8 @@ class Producer:
         try:
             yield
         except BaseException:
-            # Whether the last write was the accepting one may be unknown: an accepted batch stays.
             with suppress(StoreError):
-                if self._store.info(keys.record) is None:
-                    self._discard(keys, type_)
+                self._discard(keys, type_)
             raise
 
     def _discard(self, keys: BatchKeys, type_: ComplianceType) -> None:

@@ -111,6 +111,14 @@ class BatchView:
         """Whether its unchecked parts should still be checked."""
         return self.outcome is None and not self.cancel_requested
 
+    def counted_parts(self) -> list[CheckedPart]:
+        """The parts whose results count, in order: all that are checked, or, after the end, those that it names."""
+        checked = [part for _, part in sorted(self.checked.items())]
+        if self.outcome is None:
+            return checked
+        counted = {(part.part, part.plan) for part in self.outcome.counted}
+        return [part for part in checked if (part.results.part, part.plan) in counted]
+
     def unchecked_parts(self) -> list[int]:
         """The parts that have no stored result, in order."""
         return [part.index for part in self.record.parts if part.index not in self.checked]

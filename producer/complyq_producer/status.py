@@ -72,7 +72,7 @@ def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus
     record = view.record
     jobs = _jobs(view, ledger)
     position = None if jobs or view.outcome else live.position(record.type, record.batch_id)
-    checked = [part.results for part in view.checked.values()]
+    checked = [part.results for part in view.counted_parts()]
     return BatchStatus(
         batch_id=record.batch_id,
         type=record.type,
@@ -105,7 +105,7 @@ def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus
 def _jobs(view: BatchView, ledger: Ledger) -> list[JobView]:
     """Read the jobs that carried the batch: those of its attempts and results, and the open ones that name it."""
     type_ = view.record.type
-    past = {attempt.plan for attempts in view.attempts.values() for attempt in attempts}
+    past = {attempt.plan for attempts in view.attempts.values() for attempt in attempts if attempt.plan}
     past |= {part.plan for part in view.checked.values()}
     jobs = {number: ledger.job(type_, number) for number in past}
     if view.outcome is None:

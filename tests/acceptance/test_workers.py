@@ -138,3 +138,14 @@ def test_the_sweep_runs_while_every_transfer_slot_is_busy(start: Start) -> None:
     wait_until(lambda: producer.status(third.id).state is BatchState.WAITING)
     for batch in [*batches, third]:
         wait_for_end(producer, batch.id, 110)
+
+
+def test_a_job_is_polled_as_often_as_it_takes(start: Start) -> None:
+    """Without a sweep's help: a step comes back more often than Celery's default of three times."""
+    running, simulator = start(COMPLYQ_SWEEP_SECONDS="3600", COMPLYQ_POLL_MAX_SECONDS="0.3")
+    simulator.arm({"on": "job", "fault": "stuck", "times": 1})
+    running.start_worker()
+    producer = running.producer()
+    producer.enqueue(range(1, 1000), "tweets")
+    wait_until(lambda: sum(line.get("op") == "get" for line in simulator.journal()) > 8, 20)
+    assert "MaxRetriesExceeded" not in running.log()

@@ -13,7 +13,7 @@ from complyq_producer import Producer
 from complyq_producer.errors import BatchFailedError, BatchNotFinishedError
 from complyq_producer.model import BatchState, ComplianceType
 from complyq_producer.store import open_store
-from support.inline_workers import InlineWorkers, inline_workers, producer_of
+from support.inline_workers import InlineWorkers, NoLiveView, inline_workers, producer_of
 from support.simulator_process import Simulator, running_simulator
 
 POSTS = [1_000_000_000_000_000_000 + 7919 * n for n in range(30_000)]
@@ -351,3 +351,77 @@ def test_the_bearer_and_signed_urls_are_in_no_object(world: World, simulator: Si
         body = store.read(info.key).body
         for secret in (b"X-Goog-Signature", b"upload_id=", b"token="):
             assert secret not in body, info.key
+
+
+def test_a_job_whose_upload_was_damaged_is_not_believed(cloud_world: World, cloud: Simulator) -> None:
+    """X checked other bytes than ours: what it does not mention is not compliant, it is unknown."""
+    cloud.arm({"on": "upload", "fault": "wrong_hash", "times": 1})
+    batch = cloud_world.producer.enqueue(POSTS, "tweets")
+    cloud_world.finish(batch.id)
+    assert [job.status for job in cloud_world.producer.status(batch.id).jobs] == ["abandoned", "complete"]
+
+
+def test_a_url_that_points_elsewhere_gets_nothing_and_blocks_nobody(cloud_world: World, cloud: Simulator) -> None:
+    """Nothing is sent there; the job is given up, and the next one runs."""
+    elsewhere = "https://example.invalid"
+    cloud.arm({"on": "create", "fault": "foreign_url", "origin": elsewhere, "times": 1})
+    batch = cloud_world.producer.enqueue(POSTS, "tweets")
+    cloud_world.workers.run_until(lambda: job_facts(cloud_world, "uploaded"))
+    cloud.advance_clock(16 * 60)
+    cloud_world.finish(batch.id)
+    assert len(remote_jobs(cloud)) == 2
+
+
+def test_a_session_that_never_answers_ends_with_its_job(cloud_world: World, cloud: Simulator) -> None:
+    """X is asked, rather than the session for ever."""
+    cloud.arm({"on": "upload", "fault": "status", "status": 503, "times": 5})
+    cloud.arm({"on": "query", "fault": "status", "status": 503, "times": 5})
+    batch = cloud_world.producer.enqueue(POSTS, "tweets")
+    cloud_world.workers.run_until(lambda: job_facts(cloud_world, "session-000"))
+    cloud.advance_clock(16 * 60)
+    cloud_world.finish(batch.id)
+    assert cloud_world.producer.status(batch.id).jobs[0].status == "expired"
+
+
+def test_a_create_that_x_refuses_for_good_fails_the_batch(world: World, simulator: Simulator) -> None:
+    """Others get the slot, and the owner learns why."""
+    simulator.arm({"on": "create", "fault": "status", "status": 422, "times": 15})
+    batch = world.producer.enqueue(POSTS, "tweets")
+    world.finish(batch.id, BatchState.FAILED)
+    assert "refused to create" in str(world.producer.status(batch.id).error)
+    simulator.disarm()
+    after = world.producer.enqueue(POSTS[:100], "tweets")
+    world.finish(after.id)
+
+
+def test_a_small_limit_makes_small_parts(world: World, simulator: Simulator) -> None:
+    """No job is larger than the limit says."""
+    world.workers.change_limits(max_upload_bytes=200_000)
+    limits = world.workers.ports.limits
+    producer = Producer(
+        store=world.workers.ports.store,
+        poke=world.workers,
+        live=NoLiveView(),
+        spool_dir=limits.spool_dir,
+        part_bytes=limits.max_upload_bytes,
+    )
+    batch = producer.enqueue(POSTS, "tweets")
+    world.finish(batch.id)
+    assert max(job["received"] for job in simulator.jobs()) <= 200_000
+    assert len(simulator.jobs()) == batch.parts == 3
+
+
+def test_a_cancel_while_x_works_counts_nothing_of_that_job(cloud_world: World, cloud: Simulator) -> None:
+    """Status and event say the same."""
+    cloud.arm({"on": "job", "fault": "stuck", "times": 1})
+    batch = cloud_world.producer.enqueue(POSTS, "tweets")
+    cloud_world.workers.run_until(lambda: [job["status"] for job in cloud.jobs()] == ["in_progress"])
+    cloud_world.producer.cancel(batch.id)
+    cloud_world.workers.run_until(lambda: cloud_world.producer.status(batch.id).ended_at is not None)
+    status, end = cloud_world.producer.status(batch.id), cloud_world.events()[-1]["data"]
+    assert (status.flagged, status.checked) == (end["flagged"], end["unique"] - end["unchecked"]) == (0, 0)
+
+
+def job_facts(world: World, name: str) -> bool:
+    """Whether the first job of Posts has a fact of this name."""
+    return world.workers.ports.store.info(f"jobs/tweets/00000001/{name}.json") is not None

@@ -90,7 +90,7 @@ def _run(role: Role, processes: int, settings: Settings) -> None:
 
     queue = getattr(queue_names(settings), role.value)
     celery_app.worker_main([
-        "worker", "--queues", queue, "--concurrency", str(processes), "--hostname", worker_name(role),
+        "--quiet", "worker", "--queues", queue, "--concurrency", str(processes), "--hostname", worker_name(role),
         "--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair", "--loglevel", settings.log_level,
     ])  # fmt: skip
 

@@ -26,7 +26,7 @@ def run_together(workers: Sequence[Sequence[str]]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, group.stop)
         for arguments in workers:
-            group.children.append(stack.enter_context(_start(arguments)))
+            group.add(stack.enter_context(_start(arguments)))
         return group.wait()
 
 
@@ -45,17 +45,24 @@ class _Group:
     """The workers, and whether they were told to stop."""
 
     children: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    stopping: bool = False
+    stopping: int | None = None
+    """The signal that said so."""
+
+    def add(self, child: subprocess.Popen[bytes]) -> None:
+        """Take a child in; one that a signal came too early for gets it now."""
+        self.children.append(child)
+        if self.stopping is not None:
+            child.send_signal(self.stopping)
 
     def stop(self, number: int, _frame: FrameType | None = None) -> None:
         """Pass a signal on. A second one makes workers that still run stop at once, as Celery has it."""
-        self.stopping = True
+        self.stopping = number
         for child in self.children:
             child.send_signal(number)
 
     def wait(self) -> int:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-        if self.stopping:
+        if self.stopping is not None:
             for child in self.children:
                 child.wait()
             return 0

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+SWEPT_HINT_SECONDS = 60.0
+
 
 @app.task(name=task_names.PLAN, bind=True)
 def plan(self: Task, type_: str) -> None:
@@ -80,13 +82,18 @@ def follow(task: Task, outcome: Outcome) -> None:
     """
     try:
         for hint in outcome.hints:
-            task.app.send_task(hint.task, args=hint.args)
+            task.app.send_task(hint.task, args=hint.args, expires=_expiry(task))
     except (OperationalError, OSError) as error:
         log.warning("hint_not_sent", error=str(error))
     if outcome.again_in is not None:
         raise _retry(task, outcome.again_in)
 
 
+def _expiry(task: Task) -> float | None:
+    """What a sweep hints at the next sweep hints at again: no messages pile up while nobody takes them."""
+    return SWEPT_HINT_SECONDS if task.name == task_names.SWEEP else None
+
+
 def _retry(task: Task, seconds: float) -> Exception:
-    retry: Any = task.retry(countdown=seconds, max_retries=None, throw=False)
+    retry: Any = task.retry(countdown=seconds, expires=None, throw=False)
     return retry if isinstance(retry, Exception) else RuntimeError("Celery's retry gave no exception")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from complyq_config.errors import ComplyqError
+from complyq_producer.errors import ObjectNotFoundError
 from complyq_producer.facts import Collected, CollectedPart, utc_now
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import JobPhase, JobView
@@ -23,11 +26,13 @@ from complyq_workers.download import (
 )
 from complyq_workers.pipeline.finishing import record_attempts, settle_hints
 from complyq_workers.pipeline.hints import job_hints, plan_hint
-from complyq_workers.pipeline.step import Outcome, again, done
-from complyq_workers.results import PartIds, PartSummary, ResultsUnreadableError, summarize
+from complyq_workers.pipeline.remote import BudgetError
+from complyq_workers.pipeline.step import STEP_SECONDS, Outcome, again, done
+from complyq_workers.pipeline.windows import results_are_gone
+from complyq_workers.results import PartIds, PartSummary, PartUnreadableError, ResultsUnreadableError, summarize
 from complyq_workers.results import collect as take_apart
 from complyq_workers.sealing import UnsealError
-from complyq_workers.x import ForbiddenOriginError, JobNotFoundError
+from complyq_workers.x import AmbiguousAnswerError, JobNotFoundError, UnauthorizedError, XError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,13 +43,16 @@ if TYPE_CHECKING:
     from complyq_workers.pipeline.ports import Ports
     from complyq_workers.pipeline.step import StepLease
     from complyq_workers.results import Collection, PartFiles
-    from complyq_workers.x import Answer, ComplianceJob
 
 log = structlog.get_logger(__name__)
 
 UNUSABLE_LIMIT = 5
 """After so many downloads that failed for good or could not be read the results count as unavailable."""
 UNAVAILABLE = "unavailable"
+
+
+class DownloadTooSlowError(DownloadError):
+    """The results did not come in the time that a step has."""
 
 
 def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
@@ -56,9 +64,11 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
             answer = folder / "answer.jsonl"
             _download(ports, job, answer, lease)
             collection = _take_apart(ports, job, answer, folder, lease)
-        except (DownloadInterruptedError, ForbiddenOriginError):
+        except (AmbiguousAnswerError, BudgetError, DownloadInterruptedError, UnauthorizedError) as error:
+            if results_are_gone(job, None):
+                return _unavailable(ports, job, f"the results expired before they could be had: {error}")
             raise
-        except (DownloadError, JobNotFoundError, ResultsUnreadableError) as error:
+        except (DownloadError, ObjectNotFoundError, PartUnreadableError, ResultsUnreadableError, XError) as error:
             return _unusable(ports, job, error)
         parts = [_store(ports, job.plan.number, files) for files in collection.parts]
     _log_surprises(job, collection)
@@ -73,17 +83,30 @@ def _download(ports: Ports, job: JobView, into: Path, lease: StepLease) -> None:
             url,
             file,
             with_bearer=is_direct(url, ports.limits.api_url),
-            on_progress=lambda *_: lease.check(),
+            on_progress=_watch(lease),
         )
     log.info("results_downloaded", bytes=downloaded.bytes, crc32c_verified=downloaded.crc32c_verified)
 
 
+def _watch(lease: StepLease) -> Callable[[int, int | None], None]:
+    """Stop a download that does not get through while the lease is kept; said so, it is tried a few times only."""
+    deadline = time.monotonic() + STEP_SECONDS
+
+    def watch(done: int, total: int | None) -> None:
+        lease.check()
+        if time.monotonic() > deadline:
+            raise DownloadTooSlowError(f"{done} of {total or 'an unknown number of'} bytes came in {STEP_SECONDS} s")
+
+    return watch
+
+
 def _download_url(ports: Ports, job: JobView) -> str:
     """Ask X for the URL, and fall back on the one it gave when the job was created."""
-    answer: Answer[ComplianceJob] = ports.remote.get_job(job.remote_id)  # type: ignore[arg-type] # checked by collect
+    with suppress(BudgetError, JobNotFoundError):
+        remote = ports.remote.get_job(job.remote_id).value  # type: ignore[arg-type] # checked by collect
+        if remote.download_url:
+            return remote.download_url
     sealed = job.created.sealed_download_url if job.created else None
-    if answer.value.download_url:
-        return answer.value.download_url
     try:
         if sealed:
             return ports.sealer.unseal(sealed)

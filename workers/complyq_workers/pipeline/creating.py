@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from complyq_producer.facts import Created
+from complyq_producer.facts import Created, utc_now
 from complyq_producer.ledger import JobPhase, JobView
 from complyq_producer.model import ComplianceType, RemoteId
 from complyq_workers.pipeline.finishing import cancel_remote, finish
 from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
 from complyq_workers.pipeline.step import Outcome, again, done
-from complyq_workers.x import AmbiguousAnswerError, ResumableRefusedError, SlotBusyError, UnreachableError, is_active
+from complyq_workers.x import (
+    AmbiguousAnswerError,
+    RefusedError,
+    ResumableRefusedError,
+    SlotBusyError,
+    UnauthorizedError,
+    UnreachableError,
+    is_active,
+)
 
 if TYPE_CHECKING:
     from complyq_producer.facts import Plan
@@ -24,8 +33,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 NAME_PREFIX = "complyq"
+UNANSWERED_SECONDS = 90.0
+"""While a create may be under way (longer than its time-outs) no other is sent."""
 LOST_ANSWER_SECONDS = 15.0
 """After a lost answer to a create the list is believed only when so much time has passed without the job in it."""
+MAX_REFUSALS = 5
+"""After so many refusals that repeating does not change the plan is given up."""
 
 
 def create(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
@@ -36,7 +49,7 @@ def create(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
         return finish(ports, job, "cancelled", error="no batch of the plan is wanted any more")
     if _lower_plan_is_open(ports, job) or not hold_slot(ports, job):
         show(ports, job, "waiting_for_slot")
-        return again(_patience(ports))
+        return again(_patience(ports, job))
     listing = ports.remote.list_jobs(job.keys.type)
     lease.check()
     return _create_or_adopt(ports, job, job.plan, listing.value)
@@ -61,20 +74,27 @@ def _create_or_adopt(ports: Ports, job: JobView, plan: Plan, listing: list[Compl
 
 
 def _create(ports: Ports, job: JobView, plan: Plan) -> Outcome:
-    ports.coordination.postpone(_unanswered(job), LOST_ANSWER_SECONDS)
+    ports.coordination.postpone(_unanswered(job), UNANSWERED_SECONDS)
     try:
         answer = _ask_for_job(ports, plan)
     except UnreachableError:
         _forget_unanswered(ports, job)
         raise
     except AmbiguousAnswerError as error:
+        ports.coordination.postpone(_unanswered(job), LOST_ANSWER_SECONDS)
         log.warning("create_unanswered", plan=plan.number, job=plan.job_id, error=str(error))
-        return again(2.0)  # the list will tell
+        raise  # the list will tell, after a delay that grows
     except SlotBusyError:
         _forget_unanswered(ports, job)
         log.info("slot_busy_elsewhere", type=plan.type, plan=plan.number)
         show(ports, job, "waiting_for_slot")
-        return again(_patience(ports))
+        return again(_patience(ports, job))
+    except RefusedError as error:
+        _forget_unanswered(ports, job)
+        return _refused(ports, job, error)
+    except (BudgetError, UnauthorizedError):
+        _forget_unanswered(ports, job)
+        raise
     _forget_unanswered(ports, job)
     return _record(ports, job, answer.value, adopted=False)
 
@@ -113,7 +133,7 @@ def _wait_for(ports: Ports, job: JobView, active: list[ComplianceJob]) -> Outcom
         else:
             log.info("foreign_job_active", type=job.keys.type, remote=remote.id, name=remote.name)
     show(ports, job, "waiting_for_foreign_job")
-    return again(_patience(ports))
+    return again(_patience(ports, job))
 
 
 def _is_stray(ports: Ports, type_: ComplianceType, remote: ComplianceJob) -> bool:
@@ -136,8 +156,19 @@ def _lower_plan_is_open(ports: Ports, job: JobView) -> bool:
     return any(other.plan and other.holds_slot and other.keys.plan_number < job.keys.plan_number for other in jobs)
 
 
-def _patience(ports: Ports) -> float:
-    return ports.limits.poll_min_seconds
+def _refused(ports: Ports, job: JobView, error: RefusedError) -> Outcome:
+    """Bear a refusal a few times; then the batch learns of it, and others get the slot."""
+    refusals = ports.coordination.count_failure(f"create_refusals:{job.keys.type}:{job.keys.plan_number}")
+    log.warning("create_refused", plan=job.keys.plan_number, refusals=refusals, error=str(error))
+    if refusals < MAX_REFUSALS:
+        return again(min(2.0**refusals, ports.limits.poll_max_seconds))
+    return finish(ports, job, "failed", error=f"X refused to create the job: {error}", counted=True)
+
+
+def _patience(ports: Ports, job: JobView) -> float:
+    """Ask again as often as a poll would: a tenth of the time waited so far, within the configured bounds."""
+    waited = (utc_now() - job.plan.recorded_at).total_seconds() if job.plan else 0.0
+    return min(max(waited / 10, ports.limits.poll_min_seconds), ports.limits.poll_max_seconds)
 
 
 def _forget_unanswered(ports: Ports, job: JobView) -> None:

@@ -10,6 +10,7 @@ from complyq_producer.facts import Attempt, Finished
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import JobView
 from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
+from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.slot import release_slot
 from complyq_workers.pipeline.step import Hint, Outcome, done
 from complyq_workers.x import CancelUnsupportedError, XError
@@ -76,7 +77,7 @@ def cancel_remote(ports: Ports, remote_id: RemoteId) -> bool:
         ports.remote.cancel_job(remote_id)
     except CancelUnsupportedError:
         return False
-    except XError as error:
+    except (BudgetError, XError) as error:
         log.warning("cancel_failed", remote=remote_id, error=str(error))
         return False
     log.info("job_cancelled", remote=remote_id)

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
 from complyq_producer.facts import utc_now
 from complyq_producer.ledger import JobPhase, JobView
+from complyq_producer.model import RemoteId
 from complyq_workers.pipeline.finishing import cancel_remote, finish
 from complyq_workers.pipeline.hints import job_hints
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
 from complyq_workers.pipeline.step import Outcome, again, done
-from complyq_workers.x import JobNotFoundError, JobStatus, is_final
+from complyq_workers.pipeline.windows import results_are_gone, upload_window_is_over
+from complyq_workers.x import Answer, ComplianceJob, JobNotFoundError, JobStatus, is_final
 
 if TYPE_CHECKING:
     from complyq_producer.facts import Uploaded
     from complyq_workers.pipeline.ports import Limits, Ports
     from complyq_workers.pipeline.step import StepLease
-    from complyq_workers.x import Answer, ComplianceJob
 
 log = structlog.get_logger(__name__)
 
 LATE = timedelta(minutes=1)
+ABANDONED = "abandoned"
+"""The status of a job that X completed although its upload was given up."""
 
 
 def poll(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
@@ -37,19 +40,21 @@ def poll(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     try:
         answer = ports.remote.get_job(job.remote_id)
     except JobNotFoundError as error:
-        return _vanished(ports, job, error)
+        return _vanished(ports, job, job.uploaded, error)
     return _follow_status(ports, job, job.uploaded, answer)
 
 
 def _follow_status(ports: Ports, job: JobView, uploaded: Uploaded, answer: Answer[ComplianceJob]) -> Outcome:
-    remote, now = answer.value, answer.date
+    remote = answer.value
     if is_final(remote.status):
         return _finish(ports, job, uploaded, remote)
-    if _results_are_gone(job, remote, now):
+    if results_are_gone(job, answer.date, remote):
         error = f"still {remote.status!r} when its results expired"
         return finish(ports, job, JobStatus.EXPIRED, error=error, counted=uploaded.complete)
     if remote.status not in {JobStatus.CREATED, JobStatus.IN_PROGRESS}:
         log.warning("unknown_job_status", remote=remote.id, status=remote.status)
+    if not uploaded.complete and remote.status == JobStatus.CREATED:
+        cancel_remote(ports, RemoteId(remote.id))  # again: the first time may have failed
     show(ports, job, "processing" if uploaded.complete else "waiting_for_expiry")
     return again(poll_delay(ports.limits, uploaded, utc_now()))
 
@@ -62,13 +67,13 @@ def poll_delay(limits: Limits, uploaded: Uploaded, now: datetime) -> float:
 
 def _finish(ports: Ports, job: JobView, uploaded: Uploaded, remote: ComplianceJob) -> Outcome:
     """Record X's final word. A job that we gave up uploading counts against its parts only where that fact says so."""
+    if not uploaded.complete:  # what X may have of it is not to be trusted, whatever it says
+        return finish(ports, job, ABANDONED if remote.status == JobStatus.COMPLETE else remote.status,
+                      error=uploaded.reason, counted=uploaded.counted, max_bytes=uploaded.max_bytes)  # fmt: skip
     if remote.status == JobStatus.COMPLETE:
         return finish(ports, job, JobStatus.COMPLETE)
-    if uploaded.complete:
-        counted = not (remote.status == JobStatus.EXPIRED and _was_late(job, uploaded))
-        return finish(ports, job, remote.status, error=remote.error, counted=counted)
-    return finish(ports, job, remote.status, error=uploaded.reason, counted=uploaded.counted,
-                  max_bytes=uploaded.max_bytes)  # fmt: skip
+    counted = not (remote.status == JobStatus.EXPIRED and _was_late(job, uploaded))
+    return finish(ports, job, remote.status, error=remote.error, counted=counted)
 
 
 def _was_late(job: JobView, uploaded: Uploaded) -> bool:
@@ -77,18 +82,14 @@ def _was_late(job: JobView, uploaded: Uploaded) -> bool:
     return bool(expires and uploaded.finished_at >= expires - LATE)
 
 
-def _vanished(ports: Ports, job: JobView, error: JobNotFoundError) -> Outcome:
+def _vanished(ports: Ports, job: JobView, uploaded: Uploaded, error: JobNotFoundError) -> Outcome:
     """X does not know the job: believe it only if the list does not show it either, and the upload window is over."""
     listing = ports.remote.list_jobs(job.keys.type)
-    expires = job.created.upload_expires_at if job.created else None
-    now = listing.date or datetime.now(UTC)
-    if any(remote.id == job.remote_id for remote in listing.value) or (expires and now < expires):
+    listed = next((remote for remote in listing.value if remote.id == job.remote_id), None)
+    if listed:
+        return _follow_status(ports, job, uploaded, Answer(listed, listing.date))
+    if not upload_window_is_over(job, listing.date):
         return again(ports.limits.poll_max_seconds)
     log.error("job_vanished", remote=job.remote_id)
-    return finish(ports, job, JobStatus.EXPIRED, error=f"X no longer knows the job: {error}", counted=True)
-
-
-def _results_are_gone(job: JobView, remote: ComplianceJob, now: datetime | None) -> bool:
-    """Whether X's clock has passed the instant at which the results expire."""
-    expires = remote.download_expires_at or (job.created.download_expires_at if job.created else None)
-    return bool(now and expires and now >= expires)
+    return finish(ports, job, JobStatus.EXPIRED, error=f"X no longer knows the job: {error}",
+                  counted=uploaded.complete or uploaded.counted)  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def publish(ports: Ports, batch_id: BatchId, lease: StepLease) -> Outcome:
     if outcome and not _all_known(view, outcome):
         return again(0.0)  # decided by somebody who saw more than we did: read again
     messages = 0
-    for part in _parts_to_publish(view, outcome):
+    for part in replace(view, outcome=outcome).counted_parts():
         messages += _publish_part(ports, view, part, lease)
     if outcome is None:
         return done()
@@ -66,15 +67,6 @@ def _decide(ports: Ports, view: BatchView) -> OutcomeFact | None:
 
 def _all_known(view: BatchView, outcome: OutcomeFact) -> bool:
     return all(part.part in view.checked for part in outcome.counted)
-
-
-def _parts_to_publish(view: BatchView, outcome: OutcomeFact | None) -> list[CheckedPart]:
-    """Return the parts whose results belong on the queue: after the end, only those that it counts."""
-    checked = [part for _, part in sorted(view.checked.items())]
-    if outcome is None:
-        return checked
-    counted = {(part.part, part.plan) for part in outcome.counted}
-    return [part for part in checked if (part.results.part, part.plan) in counted]
 
 
 def _publish_part(ports: Ports, view: BatchView, part: CheckedPart, lease: StepLease) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -52,8 +53,9 @@ class Remote:
         return self._ask("get", lambda: self._client.get_job(remote_id))
 
     def list_jobs(self, type_: ComplianceType) -> Answer[list[ComplianceJob]]:
-        """Ask for all recent jobs of a type."""
-        return self._ask("list", lambda: self._client.list_jobs(str(type_)))
+        """Ask for all recent jobs of a type, and leave out those of another that the answer may hold all the same."""
+        answer = self._ask("list", lambda: self._client.list_jobs(str(type_)))
+        return replace(answer, value=[job for job in answer.value if job.type in {None, type_}])
 
     def cancel_job(self, remote_id: RemoteId) -> Answer[ComplianceJob | None]:
         """Cancel a job where the contract allows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -199,8 +200,9 @@ class StepLease:
             log.warning("step_lease_not_returned", step=self._name, error=str(lost))  # it expires by itself
 
     def _renew(self) -> None:
-        for _ in range(round(3 * (STEP_SECONDS + 60) / self._seconds)):
-            if self._ended.wait(self._seconds / 3):
+        deadline = time.monotonic() + STEP_SECONDS + 60
+        while time.monotonic() < deadline:
+            if self._ended.wait(min(self._seconds / 3, 60)):
                 return
             try:
                 kept = self._coordination.take_step(self._name, self._nonce, self._seconds)

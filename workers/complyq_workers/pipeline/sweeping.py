@@ -56,4 +56,7 @@ def _delete_abandoned_staging(ports: Ports, type_: ComplianceType) -> None:
         log.warning("abandoned_staging_deleted", batch=keys.batch_id)
         for part in list(ports.store.list(keys.folder)):
             ports.store.delete(part.key)
-        ports.store.delete(marker.key)
+        if (
+            ports.store.info(keys.record) is None
+        ):  # accepted at the last moment: it stays visible, and fails with its event
+            ports.store.delete(marker.key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,11 +11,14 @@ import structlog
 from complyq_producer.errors import ObjectNotFoundError
 from complyq_producer.facts import Session, Uploaded, utc_now
 from complyq_producer.ledger import JobPhase, JobView
+from complyq_workers.coordination import CoordinationError
 from complyq_workers.payload import Payload
 from complyq_workers.pipeline.finishing import cancel_remote, finish
 from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
 from complyq_workers.pipeline.step import STEP_SECONDS, Outcome, again, done
+from complyq_workers.pipeline.windows import upload_window_is_over
 from complyq_workers.sealing import UnsealError
 from complyq_workers.upload import (
     CorruptUploadError,
@@ -26,6 +29,8 @@ from complyq_workers.upload import (
     StartRefusedError,
     TooLargeError,
     UploadContract,
+    UploadError,
+    UploadInterruptedError,
     UploadPausedError,
     UploadRefusedError,
     WindowExpiredError,
@@ -35,13 +40,19 @@ from complyq_workers.upload import (
     start_session,
     verify_hashes,
 )
-from complyq_workers.x import JobNotFoundError, JobStatus, UnauthorizedError, is_final
+from complyq_workers.x import (
+    ForbiddenOriginError,
+    JobNotFoundError,
+    JobStatus,
+    RefusedError,
+    UnauthorizedError,
+    is_final,
+)
 
 if TYPE_CHECKING:
     from complyq_producer.facts import Created, Plan
     from complyq_workers.pipeline.ports import Ports
     from complyq_workers.pipeline.step import StepLease
-    from complyq_workers.x import Answer, ComplianceJob
 
 log = structlog.get_logger(__name__)
 
@@ -63,20 +74,27 @@ def upload(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
         delivered = _send(_Upload(ports, job, job.plan, job.created, lease))
     except UploadPausedError:
         return again(0.0)
-    except (SessionGoneError, UnauthorizedError, UploadRefusedError, WindowExpiredError, _XHasItError) as error:
-        return _ask_what_happened(ports, job, error)
-    except JobNotFoundError as error:
-        return _abandon(ports, job, f"X does not know the job: {error}")
-    except TooLargeError as error:
-        alone = len(job.plan.parts) == 1
-        return _abandon(ports, job, f"X refused {job.plan.bytes} bytes: {error}", counted=alone,
-                        max_bytes=job.plan.bytes // 2)  # fmt: skip
+    except (TooLargeError, _TooSlowError) as error:
+        return _abandon_size(ports, job, job.plan, error)
     except (CorruptUploadError, PayloadMismatchError) as error:
         return _abandon(ports, job, str(error), counted=True)
     except ObjectNotFoundError as error:
         return _abandon(ports, job, f"the payload is gone: {error}")  # planning looks for the missing part
+    except (
+        UploadError,
+        ForbiddenOriginError,
+        JobNotFoundError,
+        RefusedError,
+        UnauthorizedError,
+        _XHasItError,
+    ) as error:
+        return _ask_what_happened(ports, job, error)
     log.info("upload_finished", bytes=job.plan.bytes, verified=delivered.verified)
-    return _record(ports, job, Uploaded(complete=True, finished_at=utc_now()))
+    return _record(ports, job, Uploaded(complete=True, finished_at=delivered.hashes.date or utc_now()))
+
+
+class _TooSlowError(Exception):
+    """A payload that can only be sent whole does not get through in the time that a step has."""
 
 
 class _XHasItError(Exception):
@@ -100,8 +118,9 @@ class _Upload:
         self._lease.check()
         if time.monotonic() - self._shown >= SHOW_SECONDS:
             self._shown = time.monotonic()
-            hold_slot(self.ports, self.job)
-            show(self.ports, self.job, "uploading", offset, total)
+            with suppress(CoordinationError):  # the bytes are worth more than the display; the lease has its own thread
+                hold_slot(self.ports, self.job)
+                show(self.ports, self.job, "uploading", offset, total)
 
 
 def _send(run: _Upload) -> Delivered:
@@ -112,11 +131,13 @@ def _send(run: _Upload) -> Delivered:
     contract = contract_of(url, run.ports.limits.api_url)
     if contract in {UploadContract.DIRECT, UploadContract.SINGLE_PUT}:
         return _put(run, url, direct=contract is UploadContract.DIRECT)
+    unsure = (WindowExpiredError, UploadRefusedError) if contract is UploadContract.TRY_RESUMABLE else ()
     try:
-        return _resume(run, _new_session(run, url))
-    except StartRefusedError as error:
+        session_uri = _new_session(run, url)
+    except (StartRefusedError, *unsure) as error:
         log.info("resumable_upload_refused", reason=str(error))
         return _put(run, url, direct=False)
+    return _resume(run, session_uri)
 
 
 def _resume(run: _Upload, session_uri: str) -> Delivered:
@@ -136,10 +157,14 @@ def _resume(run: _Upload, session_uri: str) -> Delivered:
 
 def _put(run: _Upload, url: str, *, direct: bool) -> Delivered:
     """Send everything at once, unless X has it already: an earlier run may have died before it knew."""
-    status = run.ports.remote.get_job(run.created.remote_id).value.status
-    if status not in {JobStatus.CREATED, ""}:
-        raise _XHasItError(f"the job is {status!r}")
-    return put_whole(run.ports.transport, url, run.payload.open, run.payload.total, direct=direct, pace=run.pace)
+    with suppress(BudgetError):  # then X refuses what it has already
+        status = run.ports.remote.get_job(run.created.remote_id).value.status
+        if status not in {JobStatus.CREATED, ""}:
+            raise _XHasItError(f"the job is {status!r}")
+    try:
+        return put_whole(run.ports.transport, url, run.payload.open, run.payload.total, direct=direct, pace=run.pace)
+    except UploadPausedError as error:
+        raise _TooSlowError(str(error)) from error
 
 
 def _known_session(run: _Upload) -> str | None:
@@ -171,40 +196,45 @@ def _upload_url(run: _Upload) -> str:
             log.warning("upload_url_not_unsealed", error=str(error))
     remote = run.ports.remote.get_job(run.created.remote_id).value
     if remote.upload_url is None:
-        raise UploadRefusedError(f"X names no upload URL; the job is {remote.status!r}")
+        raise WindowExpiredError(f"X names no upload URL; the job is {remote.status!r}")
     return remote.upload_url
 
 
 def _ask_what_happened(ports: Ports, job: JobView, error: Exception) -> Outcome:
     """Ask X how the job is doing, rather than assume: the upload may have arrived, or the window be over."""
-    answer = ports.remote.get_job(job.created.remote_id)  # type: ignore[union-attr] # checked by upload
+    try:
+        answer = ports.remote.get_job(job.created.remote_id)  # type: ignore[union-attr] # checked by upload
+    except JobNotFoundError as unknown:
+        return _bear(ports, job, unknown)
     status = answer.value.status
     log.info("upload_in_doubt", status=status, reason=str(error))
     if status in {JobStatus.IN_PROGRESS, JobStatus.COMPLETE}:
         return _record(ports, job, Uploaded(complete=True, finished_at=answer.date or utc_now()))
     if is_final(status):
         return finish(ports, job, status, error=answer.value.error or str(error))
-    if _window_is_over(job, answer):
+    if upload_window_is_over(job, answer.date, answer.value):
         return _abandon(ports, job, "the upload window lapsed")
-    return _try_another_way(ports, job, error)
-
-
-def _try_another_way(ports: Ports, job: JobView, error: Exception) -> Outcome:
-    """The window is open: a dead session is replaced by a new one, another refusal is borne a few times."""
+    if isinstance(error, UploadInterruptedError):
+        raise error  # the window is open: go on after a delay that grows
     if isinstance(error, SessionGoneError) and job.sessions < MAX_SESSIONS:
-        gone = Session(sealed_uri="", is_gone=True)
-        ports.facts.create(job.keys.session(job.sessions), gone)
+        ports.facts.create(job.keys.session(job.sessions), Session(sealed_uri="", is_gone=True))
         return again(0.0)
-    refusals = ports.coordination.count_failure(_refusals(job))
-    if refusals >= MAX_REFUSALS:
-        return _abandon(ports, job, f"X refused the upload {refusals} times: {error}", counted=True)
-    return again(2.0**refusals)
+    return _bear(ports, job, error)
 
 
-def _window_is_over(job: JobView, answer: Answer[ComplianceJob]) -> bool:
-    """Judge by X's own clock."""
-    expires = answer.value.upload_expires_at or (job.created.upload_expires_at if job.created else None)
-    return bool(expires and (answer.date or datetime.now(UTC)) >= expires)
+def _bear(ports: Ports, job: JobView, error: Exception) -> Outcome:
+    """The window is open and X refuses: bear it a few times. What may only be a lapsed window counts against nobody."""
+    refusals = ports.coordination.count_failure(f"upload_refusals:{job.keys.type}:{job.keys.plan_number}")
+    if refusals < MAX_REFUSALS:
+        return again(min(2.0**refusals, ports.limits.poll_max_seconds))
+    counted = not isinstance(error, (JobNotFoundError, WindowExpiredError))
+    return _abandon(ports, job, f"X refused the upload {refusals} times: {error}", counted=counted)
+
+
+def _abandon_size(ports: Ports, job: JobView, plan: Plan, error: Exception) -> Outcome:
+    """The next job carries half. A single part cannot be halved, so that counts against it."""
+    alone = len(plan.parts) == 1
+    return _abandon(ports, job, f"{plan.bytes} bytes are too many: {error}", counted=alone, max_bytes=plan.bytes // 2)
 
 
 def _abandon(
@@ -223,7 +253,3 @@ def _record(ports: Ports, job: JobView, uploaded: Uploaded) -> Outcome:
     standing, _ = ports.facts.create(job.keys.uploaded, uploaded)
     show(ports, job, "processing" if standing.complete else "waiting_for_expiry")
     return done(*job_hints(JobView(job.keys, job.plan, job.created, job.sessions, standing)))
-
-
-def _refusals(job: JobView) -> str:
-    return f"refusals:{job.keys.type}:{job.keys.plan_number}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urljoin
 
 from complyq_workers.upload.errors import (
@@ -19,6 +20,7 @@ from complyq_workers.upload.errors import (
     UploadRefusedError,
     WindowExpiredError,
 )
+from complyq_workers.x.answers import date_from
 from complyq_workers.x.error_bodies import describe, xml_code
 from complyq_workers.x.errors import UnauthorizedError
 from complyq_workers.x.hashes import goog_hashes, number_in
@@ -46,6 +48,8 @@ class Hashes:
 
     md5: bytes | None = None
     length: int | None = None
+    date: datetime | None = None
+    """The server's clock when it said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,7 @@ def read_stored(reply: Reply, total: int) -> Hashes:
     if length is not None and length != total:
         raise CorruptUploadError(f"The server stored {length} bytes of a payload of {total}.", offset=length)
     found = goog_hashes(reply.headers)
-    return Hashes(found.get("crc32c"), found.get("md5"), length)
+    return Hashes(found.get("crc32c"), found.get("md5"), length, date_from(reply.headers))
 
 
 def _session_uri(reply: Reply, upload_url: str) -> str:

@@ -78,7 +78,7 @@ class XClient:
         """
         url = self._job_url(job_id)
         reply = self._ask("GET", url)
-        if reply.status == 404:
+        if reply.status in {404, 410}:
             raise _error(JobNotFoundError, reply, f"GET {url}")
         return _job_answer(reply, f"GET {url}")
 
