@@ -12,6 +12,7 @@ import redis
 
 from complyq_producer.model import BatchState
 from support.real_workers import Installation, installation, kill_group, wait_for_end, wait_until
+from support.s3_server import S3Server
 from support.simulator_process import Simulator, running_simulator
 
 POSTS = range(10**18, 10**18 + 400_000)
@@ -149,3 +150,21 @@ def test_a_job_is_polled_as_often_as_it_takes(start: Start) -> None:
     producer.enqueue(range(1, 1000), "tweets")
     wait_until(lambda: sum(line.get("op") == "get" for line in simulator.journal()) > 8, 20)
     assert "MaxRetriesExceeded" not in running.log()
+
+
+def test_workers_run_a_batch_with_everything_in_s3(
+    start: Start, redis_server: str, s3_server: S3Server, s3_environment: S3Server
+) -> None:
+    """Facts, parts and results: S3 over the wire, in producer and workers alike."""
+    running, simulator = start(COMPLYQ_STORE_URL=f"s3://{s3_server.bucket}/complyq", **s3_environment.environment)
+    running.start_worker()
+    producer = running.producer()
+    batch = producer.enqueue(range(10**18, 10**18 + 900_000), "tweets")
+    assert batch.parts == 2
+    wait_for_end(producer, batch.id)
+    wait_until(lambda: any(event["id"].endswith("/completed") for event in events(redis_server, batch.id)))
+    assert_exact(running, simulator, redis_server, batch.id)
+    data = events(redis_server, batch.id)[-1]["data"]
+    assert [item["url"].startswith(f"s3://{s3_server.bucket}/complyq/results/") for item in data["objects"]] == [
+        True
+    ] * 2
