@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ import redis
 
 from complyq_producer.model import BatchState
 from support.real_workers import Installation, installation, kill_group, wait_for_end, wait_until
+from support.redis_server import running_redis_server
 from support.s3_server import S3Server
 from support.simulator_process import Simulator, running_simulator
 
@@ -168,3 +170,23 @@ def test_workers_run_a_batch_with_everything_in_s3(
     assert [item["url"].startswith(f"s3://{s3_server.bucket}/complyq/results/") for item in data["objects"]] == [
         True
     ] * 2
+
+
+def test_workers_outlive_a_redis_that_goes_away(tmp_path: Path) -> None:
+    """Killed while an upload runs, which ends meanwhile; back, empty, after the leases: the same processes finish."""
+    with (
+        running_redis_server() as server,
+        running_simulator(processing_seconds=0.3) as simulator,
+        installation(tmp_path, server.url, simulator) as running,
+    ):
+        simulator.arm({"on": "upload", "fault": "throttle", "bytes_per_second": 2_000_000, "times": 1})
+        worker = running.start_worker()
+        producer = running.producer()
+        batch = producer.enqueue(POSTS, "tweets")
+        wait_until(lambda: any(job["received"] >= 500_000 for job in simulator.jobs()))
+        server.kill()
+        time.sleep(8)
+        server.start()
+        assert wait_for_end(producer, batch.id, 90).state is BatchState.COMPLETED
+        assert worker.poll() is None
+        assert len(simulator.jobs()) == 1

@@ -12,7 +12,7 @@ from complyq_workers.bootsteps import SweepTimer
 
 app = Celery("complyq", set_as_current=False, include=["complyq_workers.tasks"])
 app.add_defaults(lambda: celery_settings(load_settings()))
-app.steps["worker"].add(SweepTimer)
+app.steps["consumer"].add(SweepTimer)
 # A step comes back as often as it takes; `retry(max_retries=None)` would mean this default, which is 3.
 app.Task.max_retries = None
 

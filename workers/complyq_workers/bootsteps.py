@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 from celery import bootsteps
+from celery.worker import state
 from kombu.exceptions import OperationalError
 
 from complyq_config.settings import load_settings
@@ -26,9 +27,12 @@ MAX_SILENCE_SECONDS = 90.0
 
 
 class SweepTimer(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
-    """Publishes the hint from the worker's main loop; a control worker does the sweep. No thread is needed."""
+    """Publishes the hint from the worker's main loop; a control worker does the sweep. No thread is needed.
 
-    requires = ("celery.worker.components:Timer",)
+    It belongs to the consumer, which is started anew after each loss of the broker: Celery then clears all timers.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
@@ -46,10 +50,11 @@ class SweepTimer(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships 
         show_alive(parent.hostname)
 
     def stop(self, parent: Any) -> None:
-        """End the timers."""
+        """End the timers. A worker that only lost its broker still lives."""
         for timer in self._timers:
             timer.cancel()
-        alive_file(parent.hostname).unlink(missing_ok=True)
+        if state.should_stop is not None or state.should_terminate is not None:
+            alive_file(parent.hostname).unlink(missing_ok=True)
 
 
 def hint_at_sweep(app: Any, seconds: float) -> None:
