@@ -60,9 +60,9 @@ def worker(
     COMPLYQ_STORE_URL. `complyq doctor` checks them.
     """
     roles = [Role.CONTROL, Role.TRANSFER] if role is Role.ALL else [role]
-    if healthcheck:
-        raise typer.Exit(_check_alive(roles))
     settings = load_settings()
+    if healthcheck:
+        raise typer.Exit(_check_alive(roles, settings.namespace))
     if len(roles) > 1:
         _prove_settings(settings)
         arguments = ["--processes", str(processes)] if processes else []
@@ -90,20 +90,20 @@ def _run(role: Role, processes: int, settings: Settings) -> None:
 
     queue = getattr(queue_names(settings), role.value)
     celery_app.worker_main([
-        "--quiet", "worker", "--queues", queue, "--concurrency", str(processes), "--hostname", worker_name(role),
+        "--quiet", "worker", "--queues", queue, "--concurrency", str(processes), "--hostname", worker_name(role, settings.namespace),
         "--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair", "--loglevel", settings.log_level,
     ])  # fmt: skip
 
 
-def worker_name(role: Role) -> str:
-    """Name this machine's worker of a role."""
-    return f"{role.value}@{socket.gethostname()}"
+def worker_name(role: Role, namespace: str) -> str:
+    """Name this machine's worker of a role in an installation."""
+    return f"{namespace}-{role.value}@{socket.gethostname()}"
 
 
-def _check_alive(roles: Sequence[Role]) -> int:
+def _check_alive(roles: Sequence[Role], namespace: str) -> int:
     from complyq_workers.bootsteps import MAX_SILENCE_SECONDS, seconds_silent  # noqa: PLC0415 - imports Celery
 
-    silences = {role: seconds_silent(worker_name(role)) for role in roles}
+    silences = {role: seconds_silent(worker_name(role, namespace)) for role in roles}
     for role, silence in silences.items():
         typer.echo(f"{role}: " + ("not running" if silence is None else f"last sign of life {silence:.0f} s ago"))
     return int(any(silence is None or silence > MAX_SILENCE_SECONDS for silence in silences.values()))
