@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     events_inline_max: Annotated[int, Field(ge=0)] = 10_000
     """Results a batch: up to this many stand inside the events, beyond it the events refer to the stored results."""
     events_replay_hours: Annotated[int, Field(ge=1)] = 168
-    """Hours for which published events can be replayed."""
+    """Hours for which it is remembered which events were published, so that none is published twice."""
     max_upload_bytes: Annotated[int, Field(ge=21)] = 120_000_000
     """Bytes of IDs that one job may carry; at least one line."""
     upload_chunk_bytes: Annotated[int, AfterValidator(_chunk)] = 0
@@ -110,11 +110,11 @@ class Settings(BaseSettings):
     max_attempts: Annotated[int, Field(ge=1)] = 3
     """Failures of a part after which its batch fails."""
     merge: bool = True
-    """Whether waiting parts of several batches travel in one job."""
+    """Reserved, without effect yet: whether waiting parts of several batches travel in one job."""
     results_format: Literal["jsonl"] = "jsonl"
     """How results are stored: jsonl (gzip)."""
     retention_days: Annotated[int, Field(ge=1)] | None = None
-    """Days after which finished batches may be purged; unset: kept for ever."""
+    """Reserved, without effect yet: days after which finished batches may be purged; unset: kept for ever."""
     spool_dir: Path = Field(default_factory=default_spool_dir)
     """Where large sorts spill: a folder on a disk, never tmpfs; default /var/tmp/complyq-<uid>."""
     seal_key: Token | None = None
@@ -132,7 +132,7 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_capitals)] = "INFO"
     """The least severe log lines that are written: DEBUG, INFO, WARNING, ERROR or CRITICAL."""
     metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    """TCP port on which a worker serves its metrics; unset: none."""
+    """Reserved, without effect yet: TCP port on which a worker serves its metrics; unset: none."""
     lease_seconds: Seconds = 30.0
     """Seconds after which the step of a worker that fell silent may be taken over."""
     sweep_seconds: Seconds = 20.0

@@ -251,8 +251,8 @@ class Producer:
         """Return to the batch of an earlier call, finishing its acceptance if that call died before it."""
         if owner.type != type_ or owner.digest != ingested.digest:
             raise KeyConflictError(
-                f"the key {owner.key!r} belongs to batch {owner.batch_id} of {owner.unique} {owner.type} with other IDs:"
-                " use another key for other IDs"
+                f"the key {owner.key!r} belongs to batch {owner.batch_id} ({owner.unique} {owner.type}): the same key"
+                " means the same type and the same IDs, so use another key for these"
             )
         keys = BatchKeys(owner.batch_id)
         if self._store.info(keys.record) is None:
@@ -344,5 +344,5 @@ def _batch(record: BatchRecord, *, created: bool, notified: bool) -> Batch:
 def _checked_batch_id(text: str) -> str:
     """Keep a mistyped id from becoming a strange key."""
     if not text or any(character not in "0123456789abcdef-" for character in text):
-        raise BatchNotFoundError(f"{text!r} is no batch id: it looks like 0193a1b2-….")
+        raise InvalidArgumentError(f"{text!r} is no batch id: one looks like 0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b")
     return text

@@ -34,7 +34,12 @@ def simulator(  # noqa: PLR0913, PLR0917 - options
     allow_concurrent_jobs: Annotated[bool, typer.Option(help="Never answer 409 to a create.")] = False,
     direct_accepts_resumable: Annotated[bool, typer.Option(help="Do not refuse `resumable` when direct.")] = False,
 ) -> None:
-    """Run a local stand-in for X's batch compliance API and for Cloud Storage, until interrupted."""
+    """Run a local stand-in for X's batch compliance API and for Cloud Storage, until interrupted.
+
+    It refuses what the real services refuse. What to export for workers and producers it says when it starts.
+
+    [dim]complyq simulator --port 8180 --storage-port 8181 --contract direct --processing-seconds 2[/]
+    """
     origins = _bind(host, port, storage_port, public_host)
     settings = Settings(
         contract=contract,

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -49,7 +50,7 @@ def test_a_port_in_use_is_said_plainly() -> None:
 
 def test_it_works_with_few_file_descriptors() -> None:
     """Twenty-four are enough."""
-    script = f"ulimit -n 24; exec {sys.executable} -m complyq_simulator --port=0"
+    script = f"ulimit -n 24; exec {shlex.quote(sys.executable)} -m complyq_simulator --port=0"
     with subprocess.Popen(
         ["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

@@ -73,12 +73,15 @@ def leave_with_supervisor() -> None:
 
 def alive_file(hostname: str) -> Path:
     """Return the file whose age tells how long a worker's main loop has been silent."""
-    return Path(gettempdir()) / f"complyq-{hostname}.alive"
+    return Path(gettempdir()) / f"complyq-{os.getuid()}-{hostname}.alive"
 
 
 def show_alive(hostname: str) -> None:
-    """Show that the main loop turns."""
-    alive_file(hostname).touch()
+    """Show that the main loop turns. A sign of life must not end a worker."""
+    try:
+        alive_file(hostname).touch()
+    except OSError as error:
+        log.warning("alive_not_shown", error=str(error))
 
 
 def seconds_silent(hostname: str) -> float | None:

@@ -58,6 +58,8 @@ def worker(
 
     Needs COMPLYQ_BEARER_TOKEN (or COMPLYQ_API_KEY and COMPLYQ_API_SECRET), COMPLYQ_BROKER_URL, COMPLYQ_REDIS_URL and
     COMPLYQ_STORE_URL. `complyq doctor` checks them.
+
+    [dim]complyq worker --role transfer --processes 4[/]
     """
     roles = [Role.CONTROL, Role.TRANSFER] if role is Role.ALL else [role]
     settings = load_settings()

@@ -39,7 +39,7 @@ def demo() -> None:
     """Show everything at work, against a simulated X.
 
     Starts Redis, a simulated X and workers on free ports, runs several batches of Post and user IDs, shows progress,
-    results and events, and leaves no process and no file behind. Needs no token and no network; takes about half a minute.
+    results and events, and leaves no process and no file behind. Needs no token and no network; takes some ten seconds.
 
     [dim]complyq demo[/]
     """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from complyq_producer.cli.options import LinesOption
 from complyq_producer.cli.output import print_json
 from complyq_producer.cli.session import begin
 from complyq_producer.listening import Event, StreamAddress
@@ -33,11 +34,12 @@ def listen(
     *,
     group: Annotated[str, typer.Option(help="Who listens: each group gets every event once, in shares.")] = GROUP,
     count: Annotated[int | None, typer.Option(min=1, help="End after this many events.")] = None,
+    as_json: LinesOption = False,  # noqa: ARG001 - it is JSON either way
 ) -> None:
     """Print the events of the results queue as JSON lines.
 
-    They are printed as they come, until Ctrl-C. An event is acknowledged once its line is written. Without --group this gets all events, and takes none away from
-    your services. A group that is new begins with the events that are on the queue already.
+    They are printed as they come, until Ctrl-C. An event is acknowledged once its line is written. Without --group
+    this gets all events, and takes none away from your services. A group that is new begins with the events that are on the queue already.
 
     [dim]complyq listen --group archive | while read -r event; do handle "$event"; done[/]
 

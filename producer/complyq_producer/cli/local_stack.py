@@ -153,8 +153,10 @@ def _simulator(folder: Path, simulation: Simulation) -> Iterator[ChildProcess]:
 
 @contextmanager
 def _workers(folder: Path, settings: Settings) -> Iterator[ChildProcess]:
+    temporary = folder / "workers"  # of its own: other users' and killed workers' files are out of the way
+    temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "complyq_workers"]
-    env = _without_settings(os.environ) | settings.environment()
+    env = _without_settings(os.environ) | settings.environment() | {"TMPDIR": str(temporary)}
     with child_process(command, env, folder / "worker.log", stop_seconds=_STOP_SECONDS) as child:
         yield _named(child, "complyq worker")
 

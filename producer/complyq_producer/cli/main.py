@@ -39,6 +39,10 @@ def main() -> None:
     except BrokenPipeError:
         _close_quietly()
         sys.exit(ExitCode.FAILED)
+    except OSError as error:
+        typer.echo(f"complyq: {redact(str(error))}", err=True)
+        _close_quietly()
+        sys.exit(ExitCode.FAILED)
 
 
 def exit_code(error: ComplyqError) -> ExitCode:

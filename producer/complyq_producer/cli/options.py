@@ -13,6 +13,7 @@ FileArgument = Annotated[
 ]
 BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id, as `complyq enqueue` printed it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+LinesOption = Annotated[bool, typer.Option("--json", help="JSON lines, with or without this option.")]
 NameOption = Annotated[str | None, typer.Option(help="A label for people, at most 200 characters.")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from complyq_producer.cli.files import replaced_file
-from complyq_producer.cli.options import BatchArgument
+from complyq_producer.cli.options import BatchArgument, LinesOption
 from complyq_producer.cli.output import say, write_lines
 from complyq_producer.cli.session import begin
 from complyq_producer.cli.stored_results import result_lines
@@ -23,6 +23,7 @@ def results(
     batch_id: BatchArgument,
     *,
     out: Annotated[Path | None, typer.Option(help="Write to this file, which is there once it is complete.")] = None,
+    as_json: LinesOption = False,  # noqa: ARG001 - it is JSON either way
 ) -> None:
     """Print the results of a completed batch as JSON lines.
 

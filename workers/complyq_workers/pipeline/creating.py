@@ -11,6 +11,7 @@ from complyq_producer.ledger import JobPhase, JobView
 from complyq_producer.model import ComplianceType, RemoteId
 from complyq_workers.pipeline.finishing import cancel_remote, finish
 from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.pacing import MAX_REFUSALS, wait_after_refusal, wait_since
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
 from complyq_workers.pipeline.step import Outcome, again, done
@@ -37,8 +38,6 @@ UNANSWERED_SECONDS = 90.0
 """While a create may be under way (longer than its time-outs) no other is sent."""
 LOST_ANSWER_SECONDS = 15.0
 """After a lost answer to a create the list is believed only when so much time has passed without the job in it."""
-MAX_REFUSALS = 5
-"""After so many refusals that repeating does not change the plan is given up."""
 
 
 def create(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
@@ -161,14 +160,14 @@ def _refused(ports: Ports, job: JobView, error: RefusedError) -> Outcome:
     refusals = ports.coordination.count_failure(f"create_refusals:{job.keys.type}:{job.keys.plan_number}")
     log.warning("create_refused", plan=job.keys.plan_number, refusals=refusals, error=str(error))
     if refusals < MAX_REFUSALS:
-        return again(min(2.0**refusals, ports.limits.poll_max_seconds))
+        return again(wait_after_refusal(refusals, ports.limits))
     return finish(ports, job, "failed", error=f"X refused to create the job: {error}", counted=True)
 
 
 def _patience(ports: Ports, job: JobView) -> float:
-    """Ask again as often as a poll would: a tenth of the time waited so far, within the configured bounds."""
-    waited = (utc_now() - job.plan.recorded_at).total_seconds() if job.plan else 0.0
-    return min(max(waited / 10, ports.limits.poll_min_seconds), ports.limits.poll_max_seconds)
+    """Ask again as often as a poll would."""
+    now = utc_now()
+    return wait_since(job.plan.recorded_at if job.plan else now, now, ports.limits)
 
 
 def _forget_unanswered(ports: Ports, job: JobView) -> None:

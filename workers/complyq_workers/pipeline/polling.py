@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,6 +12,7 @@ from complyq_producer.ledger import JobPhase, JobView
 from complyq_producer.model import RemoteId
 from complyq_workers.pipeline.finishing import cancel_remote, finish
 from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.pacing import wait_since
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
 from complyq_workers.pipeline.step import Outcome, again, done
 from complyq_workers.pipeline.windows import results_are_gone, upload_window_is_over
@@ -19,7 +20,7 @@ from complyq_workers.x import Answer, ComplianceJob, JobNotFoundError, JobStatus
 
 if TYPE_CHECKING:
     from complyq_producer.facts import Uploaded
-    from complyq_workers.pipeline.ports import Limits, Ports
+    from complyq_workers.pipeline.ports import Ports
     from complyq_workers.pipeline.step import StepLease
 
 log = structlog.get_logger(__name__)
@@ -56,13 +57,7 @@ def _follow_status(ports: Ports, job: JobView, uploaded: Uploaded, answer: Answe
     if not uploaded.complete and remote.status == JobStatus.CREATED:
         cancel_remote(ports, RemoteId(remote.id))  # again: the first time may have failed
     show(ports, job, "processing" if uploaded.complete else "waiting_for_expiry")
-    return again(poll_delay(ports.limits, uploaded, utc_now()))
-
-
-def poll_delay(limits: Limits, uploaded: Uploaded, now: datetime) -> float:
-    """Return the seconds until the next poll: a tenth of the time waited so far, within the configured bounds."""
-    waited = (now - uploaded.recorded_at).total_seconds()
-    return min(max(waited / 10, limits.poll_min_seconds), limits.poll_max_seconds)
+    return again(wait_since(uploaded.recorded_at, utc_now(), ports.limits))
 
 
 def _finish(ports: Ports, job: JobView, uploaded: Uploaded, remote: ComplianceJob) -> Outcome:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import structlog
 import uuid_utils
 
+from complyq_config.celery_settings import LONGEST_COUNTDOWN
 from complyq_config.errors import ComplyqError
 from complyq_producer.errors import EventsError, StoreUnavailableError
 from complyq_workers.coordination import CoordinationError
@@ -29,8 +30,6 @@ log = structlog.get_logger(__name__)
 
 STEP_SECONDS = 540
 """A step ends or checkpoints within this time; its lease is not renewed for much longer."""
-MAX_AGAIN_SECONDS = 300.0
-"""No delay is longer, so that all stay far below the broker's visibility timeout."""
 MAX_BACKOFF_SECONDS = 60.0
 EARLY_SECONDS = 0.25
 """A step is due this much before its retry is sent: timers are not exact."""
@@ -83,7 +82,7 @@ def done(*hints: Hint) -> Outcome:
 
 def again(seconds: float, *hints: Hint) -> Outcome:
     """Not ready yet: come back in `seconds`. That is no failure."""
-    return Outcome(hints, min(max(seconds, 0.0), MAX_AGAIN_SECONDS))
+    return Outcome(hints, min(max(seconds, 0.0), LONGEST_COUNTDOWN))
 
 
 def run_step(

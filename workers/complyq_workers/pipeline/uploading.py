@@ -15,6 +15,7 @@ from complyq_workers.coordination import CoordinationError
 from complyq_workers.payload import Payload
 from complyq_workers.pipeline.finishing import cancel_remote, finish
 from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.pacing import MAX_REFUSALS, wait_after_refusal
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
 from complyq_workers.pipeline.step import STEP_SECONDS, Outcome, again, done
@@ -59,8 +60,6 @@ log = structlog.get_logger(__name__)
 SHOW_SECONDS = 1.0
 """How often the progress of an upload is shown, and the slot's lock renewed."""
 MAX_SESSIONS = 20
-MAX_REFUSALS = 5
-"""After so many refusals that repeating does not change the job is given up."""
 
 
 def upload(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
@@ -223,11 +222,11 @@ def _ask_what_happened(ports: Ports, job: JobView, error: Exception) -> Outcome:
 
 
 def _bear(ports: Ports, job: JobView, error: Exception) -> Outcome:
-    """The window is open and X refuses: bear it a few times. What may only be a lapsed window counts against nobody."""
+    """The window is open and X refuses: bear it a few times. Lapsed windows and our own allow-list count against nobody."""
     refusals = ports.coordination.count_failure(f"upload_refusals:{job.keys.type}:{job.keys.plan_number}")
     if refusals < MAX_REFUSALS:
-        return again(min(2.0**refusals, ports.limits.poll_max_seconds))
-    counted = not isinstance(error, (JobNotFoundError, WindowExpiredError))
+        return again(wait_after_refusal(refusals, ports.limits))
+    counted = not isinstance(error, (ForbiddenOriginError, JobNotFoundError, WindowExpiredError))
     return _abandon(ports, job, f"X refused the upload {refusals} times: {error}", counted=counted)
 
 
