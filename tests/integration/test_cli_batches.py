@@ -111,12 +111,13 @@ def test_a_key_used_for_other_ids_is_refused(cli: CommandLine) -> None:
 
 
 def test_an_unknown_batch_is_named(cli: CommandLine) -> None:
-    """Asking for what is not there fails with one message."""
+    """Asking for what is not there is wrong use, told in one message: a script can tell it from a failed batch."""
     for name in ("status", "watch", "results", "cancel"):
-        refused = cli.run(name, UNKNOWN)
-        assert (refused.code, refused.out) == (1, "")
-        assert UNKNOWN in refused.err
-        assert "Traceback" not in refused.err
+        for batch_id in (UNKNOWN, "nonsense"):
+            refused = cli.run(name, batch_id)
+            assert (refused.code, refused.out) == (2, "")
+            assert batch_id in refused.err
+            assert "Traceback" not in refused.err
 
 
 def test_a_waiting_batch_is_cancelled_by_wish(cli: CommandLine) -> None:

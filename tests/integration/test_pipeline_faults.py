@@ -171,3 +171,16 @@ def test_a_create_that_x_refuses_for_good_fails_the_batch(world: World, simulato
     simulator.disarm()
     after = world.producer.enqueue(POSTS[:100], "tweets")
     world.finish(after.id)
+
+
+def test_results_at_a_foreign_host_wait_for_the_setting(world: World, simulator: Simulator) -> None:
+    """Nothing is sent there and nothing is given up: X keeps the results for days."""
+    simulator.arm({"on": "get", "fault": "foreign_url", "origin": "https://example.invalid", "times": 1000})
+    batch = world.producer.enqueue(POSTS, "tweets")
+    world.workers.run_until(lambda: has_job_fact(world, "finished"))
+    for _ in range(3):
+        world.workers.run_one()
+    assert not has_job_fact(world, "collected")
+    simulator.disarm()
+    world.finish(batch.id)
+    assert len(simulator.jobs()) == 1

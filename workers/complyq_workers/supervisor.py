@@ -11,6 +11,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import FrameType
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 SUPERVISOR = "COMPLYQ_SUPERVISOR_PID"
 """Tells a worker whose child it is."""
 
@@ -66,6 +70,9 @@ class _Group:
             for child in self.children:
                 child.wait()
             return 0
+        for child in self.children:
+            if child.poll() is not None:
+                log.error("worker_ended", command=child.args, exit_code=child.returncode)
         self.stop(signal.SIGTERM)
         for child in self.children:
             child.wait()

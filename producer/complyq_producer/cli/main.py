@@ -15,7 +15,7 @@ from complyq_config.errors import ComplyqError, ConfigurationError
 from complyq_config.redaction import redact
 from complyq_producer.cli.app import app
 from complyq_producer.cli.extras import explained
-from complyq_producer.errors import InputError
+from complyq_producer.errors import BatchNotFoundError, InputError
 
 
 class ExitCode(IntEnum):
@@ -47,7 +47,8 @@ def main() -> None:
 
 def exit_code(error: ComplyqError) -> ExitCode:
     """Tell apart what the caller has to correct from what went wrong."""
-    return ExitCode.WRONG_USE if isinstance(error, (InputError, ConfigurationError)) else ExitCode.FAILED
+    wrong_use = isinstance(error, (BatchNotFoundError, ConfigurationError, InputError))
+    return ExitCode.WRONG_USE if wrong_use else ExitCode.FAILED
 
 
 def _run() -> None:

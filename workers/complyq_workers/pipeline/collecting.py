@@ -32,7 +32,7 @@ from complyq_workers.pipeline.windows import results_are_gone
 from complyq_workers.results import PartIds, PartSummary, PartUnreadableError, ResultsUnreadableError, summarize
 from complyq_workers.results import collect as take_apart
 from complyq_workers.sealing import UnsealError
-from complyq_workers.x import AmbiguousAnswerError, JobNotFoundError, UnauthorizedError, XError
+from complyq_workers.x import AmbiguousAnswerError, ForbiddenOriginError, JobNotFoundError, UnauthorizedError, XError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,13 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
             answer = folder / "answer.jsonl"
             _download(ports, job, answer, lease)
             collection = _take_apart(ports, job, answer, folder, lease)
-        except (AmbiguousAnswerError, BudgetError, DownloadInterruptedError, UnauthorizedError) as error:
+        except (
+            AmbiguousAnswerError,
+            BudgetError,
+            DownloadInterruptedError,
+            ForbiddenOriginError,  # a setting can mend that, and the results wait for days
+            UnauthorizedError,
+        ) as error:
             if results_are_gone(job, None):
                 return _unavailable(ports, job, f"the results expired before they could be had: {error}")
             raise
@@ -191,7 +197,7 @@ def _unusable(ports: Ports, job: JobView, error: ComplyqError) -> Outcome:
     failures = ports.coordination.count_failure(_failures(job))
     log.warning("results_unusable", plan=job.keys.plan_number, failures=failures, error=str(error))
     if failures < UNUSABLE_LIMIT:
-        return again(ports.limits.poll_min_seconds)
+        return again(ports.limits.poll_max_seconds * 2**failures)
     return _unavailable(ports, job, f"the results could not be had: {error}")
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+UNSUPPORTED_SECONDS = 3600.0
+"""For how long a job that X does not cancel is not asked to be cancelled again."""
+
 
 def finish(
     ports: Ports,
@@ -73,9 +76,13 @@ def settle_hints(job: JobView) -> list[Hint]:
 
 def cancel_remote(ports: Ports, remote_id: RemoteId) -> bool:
     """Ask X to end a job; return whether it said so. Where it does not, the job expires by itself."""
+    refused = f"cancel_unsupported:{remote_id}"
+    if ports.coordination.seconds_until_due(refused) > 0:
+        return False
     try:
         ports.remote.cancel_job(remote_id)
     except CancelUnsupportedError:
+        ports.coordination.postpone(refused, UNSUPPORTED_SECONDS)
         return False
     except (BudgetError, XError) as error:
         log.warning("cancel_failed", remote=remote_id, error=str(error))

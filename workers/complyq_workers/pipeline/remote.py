@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from complyq_config.errors import ComplyqError
-from complyq_workers.x import Answer, RateLimitedError
+from complyq_workers.x import Answer, RateLimitedError, XError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +71,9 @@ class Remote:
             wait = _seconds_until(error.retry_at, error.date)
             self._coordination.block(endpoint, wait)
             raise BudgetError(endpoint, wait) from error
+        except XError as error:
+            self._note(endpoint, error.rate_limit, error.date)
+            raise
         self._note(endpoint, answer.rate_limit, answer.date)
         return answer
 

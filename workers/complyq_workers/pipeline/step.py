@@ -18,7 +18,7 @@ from complyq_workers.coordination import CoordinationError
 from complyq_workers.download import DownloadInterruptedError
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.upload import UploadInterruptedError
-from complyq_workers.x import AmbiguousAnswerError, UnauthorizedError
+from complyq_workers.x import AmbiguousAnswerError, ForbiddenOriginError, UnauthorizedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,6 +38,7 @@ PASSING = (
     CoordinationError,
     DownloadInterruptedError,
     EventsError,
+    ForbiddenOriginError,
     StoreUnavailableError,
     UnauthorizedError,
     UploadInterruptedError,
