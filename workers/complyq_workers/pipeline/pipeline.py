@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from complyq_config.errors import ComplyqError
 from complyq_producer import task_names
 from complyq_producer.model import BatchId, ComplianceType
@@ -72,5 +74,11 @@ class Pipeline:
         if task not in JOB_STEPS:
             raise ValueError(f"unknown task {task}")
         type_, plan_number, step = ComplianceType.parse(type_text), int(number), JOB_STEPS[task]
-        # The facts are read under the lease: what was true when the hint was sent may have changed.
-        return lambda lease: step(self.ports, self.ports.ledger.job(type_, plan_number), lease)
+
+        def run(lease: StepLease) -> Outcome:
+            # The facts are read under the lease: what was true when the hint was sent may have changed.
+            job = self.ports.ledger.job(type_, plan_number)
+            with structlog.contextvars.bound_contextvars(job=job.plan.job_id if job.plan else None):
+                return step(self.ports, job, lease)
+
+        return run
