@@ -29,7 +29,14 @@ from complyq_workers.pipeline.hints import job_hints, plan_hint
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.step import STEP_SECONDS, Outcome, again, done
 from complyq_workers.pipeline.windows import results_are_gone
-from complyq_workers.results import PartIds, PartSummary, PartUnreadableError, ResultsUnreadableError, summarize
+from complyq_workers.results import (
+    PartIds,
+    PartSummary,
+    PartUnreadableError,
+    ResultsUnreadableError,
+    summarize,
+    unexpected_values,
+)
 from complyq_workers.results import collect as take_apart
 from complyq_workers.sealing import UnsealError
 from complyq_workers.x import AmbiguousAnswerError, ForbiddenOriginError, JobNotFoundError, UnauthorizedError, XError
@@ -220,6 +227,10 @@ def _checked_at(job: JobView) -> datetime:
 
 
 def _log_surprises(job: JobView, collection: Collection) -> None:
+    for files in collection.parts:
+        unexpected = unexpected_values(files.summary)
+        if unexpected:
+            log.warning("unexpected_values", batch=files.batch_id, part=files.part, values=unexpected)
     if collection.foreign or collection.unattributed:
         log.warning("surprising_results", plan=job.keys.plan_number, foreign=collection.foreign,
                     examples=collection.foreign_examples, unattributed=collection.unattributed)  # fmt: skip

@@ -94,7 +94,7 @@ def _create(ports: Ports, job: JobView, plan: Plan) -> Outcome:
     except (BudgetError, UnauthorizedError):
         _forget_unanswered(ports, job)
         raise
-    _forget_unanswered(ports, job)
+    # The guard stays until it lapses: dying before the job is recorded must not lead to a second create.
     return _record(ports, job, answer.value, adopted=False)
 
 
