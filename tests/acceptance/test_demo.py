@@ -29,7 +29,7 @@ def test_demo_shows_everything_and_leaves_nothing(cli: CommandLine) -> None:
         assert re.search(rf"complyq\.batch\.completed\.v1 +{name}", shown.out)
     assert re.search(r"archive +tweets +120,000", shown.out)
     assert "\x1b" not in shown.out + shown.err
-    assert processes_of(cli.folder) == []
+    wait_until(lambda: processes_of(cli.folder) == [])  # the watchdogs look once a second
     assert list(cli.folder.iterdir()) == []
 
 
@@ -40,5 +40,5 @@ def test_demo_that_is_interrupted_leaves_nothing(cli: CommandLine) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
-    assert processes_of(cli.folder) == []
+    wait_until(lambda: processes_of(cli.folder) == [])  # the watchdogs look once a second
     assert list(cli.folder.iterdir()) == []

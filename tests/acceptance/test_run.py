@@ -44,7 +44,7 @@ def assert_output(cli: CommandLine) -> None:
     assert [int(result["id"]) for result in results] == sorted({int(result["id"]) for result in results})
     assert len(results) == summary(cli)["flagged"] == summary(cli)["results"]["count"] > 0
     assert sum(summary(cli)["by_action"].values()) == len(results)
-    assert processes_of(cli.folder) == []
+    wait_until(lambda: processes_of(cli.folder) == [])  # the watchdogs look once a second
 
 
 def test_run_simulated_needs_nothing_but_a_file(cli: CommandLine) -> None:
@@ -91,7 +91,7 @@ def test_bad_input_leaves_nothing_behind(cli: CommandLine) -> None:
     assert refused.code == 2
     assert "abc" in refused.err
     assert not (cli.folder / "out").exists()
-    assert processes_of(cli.folder) == []
+    wait_until(lambda: processes_of(cli.folder) == [])  # the watchdogs look once a second
 
 
 def test_without_credentials_nothing_is_started(cli: CommandLine) -> None:
