@@ -16,12 +16,18 @@ from complyq_producer.errors import ObjectNotFoundError, UnknownSchemaError
 from complyq_producer.model import BatchId, ComplianceType, EndState, JobId, Priority, RemoteId
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from complyq_producer.store import ObjectStore
 
 SCHEMA = 1
 """The version of the facts that this code writes, and the highest that it reads."""
 
 F = TypeVar("F", bound="Fact")
+
+
+UNRECORDED = datetime.min.replace(tzinfo=UTC)
+"""When a fact that nobody has tried to record yet was recorded."""
 
 
 def utc_now() -> datetime:
@@ -34,7 +40,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: int = SCHEMA
     nonce: str = msgspec.field(default_factory=lambda: uuid_utils.uuid4().hex)
-    recorded_at: datetime = msgspec.field(default_factory=utc_now)
+    recorded_at: datetime = UNRECORDED
+    """By its writer's clock: for people and estimates, never for an order of events."""
 
 
 class PartInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,10 +209,11 @@ class Published(Fact, frozen=True, kw_only=True):
 
 
 class FactStore:
-    """Creates and reads facts in an object store."""
+    """Creates and reads facts in an object store; `now` tells their writer's time."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, now: Callable[[], datetime] = utc_now) -> None:
         self.store = store
+        self._now = now
 
     def create(self, key: str, fact: F) -> tuple[F, bool]:
         """Record a fact unless one is there already.
@@ -216,6 +224,8 @@ class FactStore:
         Raises:
             StoreUnavailableError: when it is not known whether the fact was recorded.
         """
+        if fact.recorded_at == UNRECORDED:
+            fact = msgspec.structs.replace(fact, recorded_at=self._now())
         if self.store.create(key, msgspec.json.encode(fact)):
             return fact, True
         standing = decode(self.store.read(key).body, type(fact), key)

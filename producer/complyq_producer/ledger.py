@@ -19,12 +19,13 @@ from complyq_producer.facts import (
     Plan,
     Session,
     Uploaded,
+    utc_now,
 )
 from complyq_producer.layout import BatchKeys, JobKeys
 from complyq_producer.model import BatchId, ComplianceType, RemoteId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from complyq_producer.store import ObjectStore
@@ -129,11 +130,11 @@ class BatchView:
 
 
 class Ledger:
-    """Reads views of batches and jobs from the facts in a store."""
+    """Reads views of batches and jobs from the facts in a store; `now` tells the time of whoever adds to them."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, now: Callable[[], datetime] = utc_now) -> None:
         self.store = store
-        self.facts = FactStore(store)
+        self.facts = FactStore(store, now)
 
     def batch(self, batch_id: BatchId) -> BatchView | None:
         """Read a batch, or None if it was never accepted."""

@@ -32,6 +32,14 @@ class RedisKeys:
         """Somebody asked for the step while it ran."""
         return f"{self.prefix}again:{name}"
 
+    def starts(self, name: str) -> str:
+        """How often a step was begun since it last came to an end or made progress."""
+        return f"{self.prefix}starts:{name}"
+
+    def position(self, name: str) -> str:
+        """How far a step has come."""
+        return f"{self.prefix}position:{name}"
+
     def due(self, name: str) -> str:
         """Exists while a step is not due yet."""
         return f"{self.prefix}due:{name}"

@@ -12,9 +12,10 @@ from complyq_producer import Producer, task_names
 from complyq_producer.live import LiveJob
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_producer.store import ObjectStore
+from complyq_workers.clock import SystemClock
 from complyq_workers.coordination import MemoryCoordination
 from complyq_workers.events import MemoryPublisher
-from complyq_workers.pipeline import Hint, Limits, Pipeline, Ports, Remote
+from complyq_workers.pipeline import Hint, Limits, Pipeline, Ports, Remote, kept_by_thread
 from complyq_workers.sealing import Sealer
 from complyq_workers.x.client import XClient
 from complyq_workers.x.credentials import StaticBearer
@@ -108,13 +109,13 @@ class NoLiveView:
 @contextmanager
 def inline_workers(store: ObjectStore, simulator: Simulator, spool_dir: Path) -> Iterator[InlineWorkers]:
     """Connect a pipeline to a simulator."""
-    coordination = MemoryCoordination()
+    coordination, clock = MemoryCoordination(), SystemClock()
     timeouts = Timeouts(connect=3, read=5)
     transport = Transport([simulator.storage_url], simulator.api_url, timeouts=timeouts)
     ports = Ports(
         store=store,
         coordination=coordination,
-        remote=Remote(XClient(simulator.api_url, transport, StaticBearer(simulator.token)), coordination),
+        remote=Remote(XClient(simulator.api_url, transport, StaticBearer(simulator.token)), coordination, clock),
         transport=transport,
         events=MemoryPublisher(),
         sealer=Sealer(simulator.token),
@@ -131,6 +132,8 @@ def inline_workers(store: ObjectStore, simulator: Simulator, spool_dir: Path) ->
             lease_seconds=30,
             sweep_seconds=0.1,
         ),
+        clock=clock,
+        keep_lease=kept_by_thread,
     )
     try:
         yield InlineWorkers(Pipeline(ports))

@@ -6,9 +6,10 @@ import os
 
 from complyq_config.settings import Settings, disk_spool_dir, load_settings
 from complyq_producer.store import open_store
+from complyq_workers.clock import SystemClock
 from complyq_workers.coordination import RedisCoordination
 from complyq_workers.events import open_publisher
-from complyq_workers.pipeline import Limits, Pipeline, Ports, Remote
+from complyq_workers.pipeline import Limits, Pipeline, Ports, Remote, kept_by_thread
 from complyq_workers.sealing import sealer_of
 from complyq_workers.x import Transport, XClient, credentials_of
 
@@ -37,14 +38,17 @@ def build_ports(settings: Settings) -> Ports:
         proxy_url=settings.proxy_url.get_secret_value() if settings.proxy_url else None,
     )
     client = XClient(settings.api_url, transport, credentials_of(settings, transport))
+    clock = SystemClock()
     return Ports(
         store=open_store(settings.store_url),
         coordination=coordination,
-        remote=Remote(client, coordination),
+        remote=Remote(client, coordination, clock),
         transport=transport,
         events=open_publisher(settings),
         sealer=sealer_of(settings),
         limits=_limits(settings),
+        clock=clock,
+        keep_lease=kept_by_thread,
     )
 
 

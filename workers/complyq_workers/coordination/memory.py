@@ -20,25 +20,36 @@ class MemoryCoordination:
     now: Callable[[], float] = time.monotonic
     _values: dict[str, tuple[str, float]] = field(default_factory=dict)
     _failures: dict[str, int] = field(default_factory=dict)
+    _starts: dict[str, int] = field(default_factory=dict)
+    _positions: dict[str, int] = field(default_factory=dict)
     jobs: dict[ComplianceType, LiveJob] = field(default_factory=dict)
     queues: dict[ComplianceType, list[BatchId]] = field(default_factory=dict)
     durations: dict[ComplianceType, list[float]] = field(default_factory=dict)
 
-    def take_step(self, name: str, nonce: str, seconds: float) -> bool:
-        """Take or renew the lease on a step, or leave word that it was asked for."""
-        if self._hold(f"step:{name}", nonce, seconds) == nonce:
-            return True
-        self._values[f"again:{name}"] = ("1", self.now() + 600)
-        return False
+    def take_step(self, name: str, nonce: str, seconds: float) -> int:
+        """Take or renew the lease on a step, or leave word that it was asked for; return how often it was begun."""
+        renewed = self._get(f"step:{name}") == nonce
+        if self._hold(f"step:{name}", nonce, seconds) != nonce:
+            self._values[f"again:{name}"] = ("1", self.now() + 600)
+            return 0
+        self._starts[name] = max(1, self._starts.get(name, 0) + (not renewed))
+        return self._starts[name]
 
     def end_step(self, name: str, nonce: str) -> bool:
         """Give the lease back if it is still ours; return whether the step was asked for meanwhile."""
         if self._get(f"step:{name}") != nonce:
             return False
         del self._values[f"step:{name}"]
+        self._starts.pop(name, None)
         asked = self._get(f"again:{name}") is not None
         self._values.pop(f"again:{name}", None)
         return asked
+
+    def note_progress(self, name: str, position: int) -> None:
+        """Remember how far a step has come. Farther than ever before, its earlier starts are forgotten."""
+        if position > self._positions.get(name, 0):
+            self._positions[name] = position
+            self._starts.pop(name, None)
 
     def hold_slot(self, type_: ComplianceType, holder: str, seconds: float) -> str:
         """Take or renew the lock of a type for a plan; return who holds it now."""
@@ -90,6 +101,8 @@ class MemoryCoordination:
         """Lose everything, as a Redis that was restarted without persistence does."""
         self._values.clear()
         self._failures.clear()
+        self._starts.clear()
+        self._positions.clear()
 
     def _hold(self, key: str, value: str, seconds: float) -> str:
         standing = self._get(key)

@@ -20,14 +20,21 @@ class CoordinationError(ComplyqError):
 class Coordination(Protocol):
     """Leases and hints between workers. Times are in seconds. Every method is safe to repeat after a lost reply."""
 
-    def take_step(self, name: str, nonce: str, seconds: float) -> bool:
+    def take_step(self, name: str, nonce: str, seconds: float) -> int:
         """Take or renew the lease on a step.
 
-        Where somebody else holds it, leave word that the step was asked for, and return False.
+        Where somebody else holds it, leave word that the step was asked for.
+
+        Returns:
+            How often the step was begun, this time included, since it last came to an end or made progress; more
+            than once, and whoever ran it before died of it or with it. 0 if somebody else holds the lease.
         """
 
     def end_step(self, name: str, nonce: str) -> bool:
-        """Give the lease back if it is still ours; return whether the step was asked for meanwhile."""
+        """End the step in order and give the lease back, if it is still ours; return whether it was asked for meanwhile."""
+
+    def note_progress(self, name: str, position: int) -> None:
+        """Remember how far a step has come. Farther than ever before, its earlier starts are forgotten."""
 
     def hold_slot(self, type_: ComplianceType, holder: str, seconds: float) -> str:
         """Take or renew the lock of a type for a plan; return who holds it now."""

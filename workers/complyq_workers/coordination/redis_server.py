@@ -21,16 +21,23 @@ if TYPE_CHECKING:
 # A lost reply makes the client send a script again: taking what one has renews it, giving back twice does nothing.
 TAKE_STEP = """
 local holder = redis.call('GET', KEYS[1])
-if not holder or holder == ARGV[1] then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  return 1
+if holder and holder ~= ARGV[1] then
+  redis.call('SET', KEYS[2], '1', 'PX', 600000)
+  return 0
 end
-redis.call('SET', KEYS[2], '1', 'PX', 600000)
-return 0
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+local starts = holder and tonumber(redis.call('GET', KEYS[3]) or '1') or redis.call('INCR', KEYS[3])
+redis.call('EXPIRE', KEYS[3], ARGV[3])
+return starts
 """
 END_STEP = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[1], KEYS[3])
+return redis.call('DEL', KEYS[2])
+"""
+NOTE_PROGRESS = """
+if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return redis.call('DEL', KEYS[2])
 """
 HOLD_SLOT = """
@@ -49,6 +56,7 @@ SHOWN_SECONDS = 3600
 SHOWN_QUEUE = 1000
 REMEMBERED_JOBS = 15
 FAILURES_SECONDS = 86_400
+STARTS_SECONDS = 7 * 86_400
 
 
 class RedisCoordination:
@@ -60,14 +68,17 @@ class RedisCoordination:
         self._client: redis.Redis | None = None
         self._pid = 0
 
-    def take_step(self, name: str, nonce: str, seconds: float) -> bool:
-        """Take or renew the lease on a step, or leave word that it was asked for."""
-        keys = [self._keys.step(name), self._keys.again(name)]
-        return bool(self._run(TAKE_STEP, keys, nonce, _milliseconds(seconds)))
+    def take_step(self, name: str, nonce: str, seconds: float) -> int:
+        """Take or renew the lease on a step, or leave word that it was asked for; return how often it was begun."""
+        return int(self._run(TAKE_STEP, self._step_keys(name), nonce, _milliseconds(seconds), STARTS_SECONDS))
 
     def end_step(self, name: str, nonce: str) -> bool:
-        """Give the lease back if it is still ours; return whether the step was asked for meanwhile."""
-        return bool(self._run(END_STEP, [self._keys.step(name), self._keys.again(name)], nonce))
+        """End the step in order and give the lease back, if it is still ours; return whether it was asked for meanwhile."""
+        return bool(self._run(END_STEP, self._step_keys(name), nonce))
+
+    def note_progress(self, name: str, position: int) -> None:
+        """Remember how far a step has come. Farther than ever before, its earlier starts are forgotten."""
+        self._run(NOTE_PROGRESS, [self._keys.position(name), self._keys.starts(name)], position, STARTS_SECONDS)
 
     def hold_slot(self, type_: ComplianceType, holder: str, seconds: float) -> str:
         """Take or renew the lock of a type for a plan; return who holds it now."""
@@ -142,6 +153,9 @@ class RedisCoordination:
                 pipe.execute()
 
         self._ask(show)
+
+    def _step_keys(self, name: str) -> list[str]:
+        return [self._keys.step(name), self._keys.again(name), self._keys.starts(name)]
 
     def _set_for(self, key: str, seconds: float) -> None:
         if seconds > 0:

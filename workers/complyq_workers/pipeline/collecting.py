@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -14,7 +13,7 @@ import structlog
 
 from complyq_config.errors import ComplyqError
 from complyq_producer.errors import ObjectNotFoundError
-from complyq_producer.facts import Collected, CollectedPart, utc_now
+from complyq_producer.facts import Collected, CollectedPart
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import JobPhase, JobView
 from complyq_workers.download import (
@@ -26,8 +25,9 @@ from complyq_workers.download import (
 )
 from complyq_workers.pipeline.finishing import record_attempts, settle_hints
 from complyq_workers.pipeline.hints import job_hints, plan_hint
+from complyq_workers.pipeline.lease import STEP_SECONDS
 from complyq_workers.pipeline.remote import BudgetError
-from complyq_workers.pipeline.step import STEP_SECONDS, Outcome, again, done
+from complyq_workers.pipeline.step import Outcome, again, done
 from complyq_workers.pipeline.windows import results_are_gone
 from complyq_workers.results import (
     PartIds,
@@ -40,6 +40,7 @@ from complyq_workers.results import (
 from complyq_workers.results import collect as take_apart
 from complyq_workers.sealing import UnsealError
 from complyq_workers.x import AmbiguousAnswerError, ForbiddenOriginError, JobNotFoundError, UnauthorizedError, XError
+from complyq_workers.x.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
 
     from complyq_producer.facts import PlannedPart
     from complyq_producer.model import BatchId
+    from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
-    from complyq_workers.pipeline.step import StepLease
     from complyq_workers.results import Collection, PartFiles
 
 log = structlog.get_logger(__name__)
@@ -78,7 +79,7 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
             ForbiddenOriginError,  # a setting can mend that, and the results wait for days
             UnauthorizedError,
         ) as error:
-            if results_are_gone(job, None):
+            if results_are_gone(job, ports.clock.now()):
                 return _unavailable(ports, job, f"the results expired before they could be had: {error}")
             raise
         except (DownloadError, ObjectNotFoundError, PartUnreadableError, ResultsUnreadableError, XError) as error:
@@ -96,18 +97,19 @@ def _download(ports: Ports, job: JobView, into: Path, lease: StepLease) -> None:
             url,
             file,
             with_bearer=is_direct(url, ports.limits.api_url),
-            on_progress=_watch(lease),
+            on_progress=_watch(ports, lease),
+            patience=Patience(wait=ports.clock.sleep),
         )
     log.info("results_downloaded", bytes=downloaded.bytes, crc32c_verified=downloaded.crc32c_verified)
 
 
-def _watch(lease: StepLease) -> Callable[[int, int | None], None]:
+def _watch(ports: Ports, lease: StepLease) -> Callable[[int, int | None], None]:
     """Stop a download that does not get through while the lease is kept; said so, it is tried a few times only."""
-    deadline = time.monotonic() + STEP_SECONDS
+    deadline = ports.clock.monotonic() + STEP_SECONDS
 
     def watch(done: int, total: int | None) -> None:
         lease.check()
-        if time.monotonic() > deadline:
+        if ports.clock.monotonic() > deadline:
             raise DownloadTooSlowError(f"{done} of {total or 'an unknown number of'} bytes came in {STEP_SECONDS} s")
 
     return watch
@@ -173,7 +175,7 @@ def _record(
         )
         for files, summary, key, rejected_key in stored
     ]
-    collected = Collected(available=True, parts=parts, checked_at=_checked_at(job), foreign=foreign)
+    collected = Collected(available=True, parts=parts, checked_at=_checked_at(ports, job), foreign=foreign)
     _, ours = ports.facts.create(job.keys.collected, collected)
     ports.coordination.clear_failures(_failures(job))
     if ours:
@@ -212,7 +214,7 @@ def _unavailable(ports: Ports, job: JobView, error: str) -> Outcome:
     """The job is done and its results are lost: its parts are planned again."""
     log.error("results_unavailable", plan=job.keys.plan_number, remote=job.remote_id, error=error)
     record_attempts(ports, job, UNAVAILABLE, error=error, counted=True)
-    lost = Collected(available=False, parts=[], checked_at=_checked_at(job), error=error)
+    lost = Collected(available=False, parts=[], checked_at=_checked_at(ports, job), error=error)
     ports.facts.create(job.keys.collected, lost)
     return _closed(job)
 
@@ -221,9 +223,9 @@ def _closed(job: JobView) -> Outcome:
     return done(plan_hint(job.keys.type), *settle_hints(job))
 
 
-def _checked_at(job: JobView) -> datetime:
+def _checked_at(ports: Ports, job: JobView) -> datetime:
     """When the upload finished: what X says about an ID later than that is not in these results."""
-    return job.uploaded.finished_at if job.uploaded else utc_now()
+    return job.uploaded.finished_at if job.uploaded else ports.clock.now()
 
 
 def _log_surprises(job: JobView, collection: Collection) -> None:

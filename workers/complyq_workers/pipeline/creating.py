@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from complyq_producer.facts import Created, utc_now
+from complyq_producer.facts import Created
 from complyq_producer.ledger import JobPhase, JobView
 from complyq_producer.model import ComplianceType, RemoteId
 from complyq_workers.pipeline.finishing import cancel_remote, finish
@@ -27,8 +27,8 @@ from complyq_workers.x import (
 
 if TYPE_CHECKING:
     from complyq_producer.facts import Plan
+    from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
-    from complyq_workers.pipeline.step import StepLease
     from complyq_workers.x import Answer, ComplianceJob
 
 log = structlog.get_logger(__name__)
@@ -166,7 +166,7 @@ def _refused(ports: Ports, job: JobView, error: RefusedError) -> Outcome:
 
 def _patience(ports: Ports, job: JobView) -> float:
     """Ask again as often as a poll would."""
-    now = utc_now()
+    now = ports.clock.now()
     return wait_since(job.plan.recorded_at if job.plan else now, now, ports.limits)
 
 

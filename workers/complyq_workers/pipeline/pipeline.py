@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from complyq_producer.ledger import JobView
+    from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
-    from complyq_workers.pipeline.step import StepLease
 
 JOB_STEPS: dict[str, Callable[[Ports, JobView, StepLease], Outcome]] = {
     task_names.CREATE_JOB: create,
@@ -49,9 +49,7 @@ class Pipeline:
         Raises:
             MalformedHintError: if no step can be meant by it.
         """
-        action = self._action(hint)
-        limits = self.ports.limits
-        return run_step(self.ports.coordination, hint, action, lease_seconds=limits.lease_seconds)
+        return run_step(self.ports, hint, self._action(hint))
 
     def _action(self, hint: Hint) -> Callable[[StepLease], Outcome]:
         try:

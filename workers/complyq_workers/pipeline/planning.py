@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from complyq_producer.facts import PlannedPart
     from complyq_producer.ledger import BatchView
+    from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
-    from complyq_workers.pipeline.step import StepLease
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from complyq_producer.facts import utc_now
 from complyq_producer.ledger import JobPhase, JobView
 from complyq_producer.model import RemoteId
 from complyq_workers.pipeline.finishing import cancel_remote, finish
@@ -20,8 +19,8 @@ from complyq_workers.x import Answer, ComplianceJob, JobNotFoundError, JobStatus
 
 if TYPE_CHECKING:
     from complyq_producer.facts import Uploaded
+    from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
-    from complyq_workers.pipeline.step import StepLease
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +48,7 @@ def _follow_status(ports: Ports, job: JobView, uploaded: Uploaded, answer: Answe
     remote = answer.value
     if is_final(remote.status):
         return _finish(ports, job, uploaded, remote)
-    if results_are_gone(job, answer.date, remote):
+    if results_are_gone(job, answer.date or ports.clock.now(), remote):
         error = f"still {remote.status!r} when its results expired"
         return finish(ports, job, JobStatus.EXPIRED, error=error, counted=uploaded.complete)
     if remote.status not in {JobStatus.CREATED, JobStatus.IN_PROGRESS}:
@@ -57,7 +56,7 @@ def _follow_status(ports: Ports, job: JobView, uploaded: Uploaded, answer: Answe
     if not uploaded.complete and remote.status == JobStatus.CREATED:
         cancel_remote(ports, RemoteId(remote.id))  # again: the first time may have failed
     show(ports, job, "processing" if uploaded.complete else "waiting_for_expiry")
-    return again(wait_since(uploaded.recorded_at, utc_now(), ports.limits))
+    return again(wait_since(uploaded.recorded_at, ports.clock.now(), ports.limits))
 
 
 def _finish(ports: Ports, job: JobView, uploaded: Uploaded, remote: ComplianceJob) -> Outcome:
@@ -83,7 +82,7 @@ def _vanished(ports: Ports, job: JobView, uploaded: Uploaded, error: JobNotFound
     listed = next((remote for remote in listing.value if remote.id == job.remote_id), None)
     if listed:
         return _follow_status(ports, job, uploaded, Answer(listed, listing.date))
-    if not upload_window_is_over(job, listing.date):
+    if not upload_window_is_over(job, listing.date or ports.clock.now()):
         return again(ports.limits.poll_max_seconds)
     log.error("job_vanished", remote=job.remote_id)
     return finish(ports, job, JobStatus.EXPIRED, error=f"X no longer knows the job: {error}",

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     from complyq_producer.facts import FactStore
     from complyq_producer.store import ObjectStore
+    from complyq_workers.clock import Clock
     from complyq_workers.coordination import Coordination
     from complyq_workers.events import EventPublisher
+    from complyq_workers.pipeline.lease import LeaseKeeper
     from complyq_workers.pipeline.remote import Remote
     from complyq_workers.sealing import Sealer
     from complyq_workers.x import Transport
@@ -48,11 +50,13 @@ class Ports:
     events: EventPublisher
     sealer: Sealer
     limits: Limits
+    clock: Clock
+    keep_lease: LeaseKeeper
 
     @cached_property
     def ledger(self) -> Ledger:
         """Reads views of batches and jobs."""
-        return Ledger(self.store)
+        return Ledger(self.store, self.clock.now)
 
     @property
     def facts(self) -> FactStore:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 
 from complyq_producer import layout
@@ -23,8 +22,8 @@ from complyq_workers.planner import decide_end
 if TYPE_CHECKING:
     from complyq_producer.ledger import BatchView, CheckedPart
     from complyq_producer.model import BatchId
+    from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
-    from complyq_workers.pipeline.step import StepLease
 
 log = structlog.get_logger(__name__)
 
@@ -57,9 +56,10 @@ def _decide(ports: Ports, view: BatchView) -> OutcomeFact | None:
     if end is None:
         return None
     counted = [CountedPart(part=part, plan=checked.plan) for part, checked in sorted(view.checked.items())]
-    fact = OutcomeFact(state=end.state, error=end.error, counted=counted, data={})
-    data = end_data(end.state, batch_info(view), tally(ports, view, end, fact.recorded_at))
-    outcome, ours = ports.facts.create(view.keys.outcome, msgspec.structs.replace(fact, data=data))
+    now = ports.clock.now()
+    data = end_data(end.state, batch_info(view), tally(ports, view, end, now))
+    fact = OutcomeFact(state=end.state, error=end.error, counted=counted, data=data, recorded_at=now)
+    outcome, ours = ports.facts.create(view.keys.outcome, fact)
     if ours:
         log.info("batch_ended", batch=view.record.batch_id, state=outcome.state, error=outcome.error)
     return outcome

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -13,8 +12,10 @@ from complyq_workers.x import Answer, RateLimitedError, XError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from complyq_producer.model import ComplianceType, RemoteId
+    from complyq_workers.clock import Clock
     from complyq_workers.coordination import Coordination
     from complyq_workers.x import ComplianceJob, RateLimit, XClient
 
@@ -40,9 +41,10 @@ class Remote:
     Every method raises `BudgetError` where that is so, and else what `XClient` raises.
     """
 
-    def __init__(self, client: XClient, coordination: Coordination) -> None:
+    def __init__(self, client: XClient, coordination: Coordination, clock: Clock) -> None:
         self._client = client
         self._coordination = coordination
+        self._clock = clock
 
     def create_job(self, type_: ComplianceType, name: str, *, resumable: bool) -> Answer[ComplianceJob]:
         """Create a remote job. Never retried here: a lost answer may have created it."""
@@ -68,7 +70,7 @@ class Remote:
         try:
             answer = question()
         except RateLimitedError as error:
-            wait = _seconds_until(error.retry_at, error.date)
+            wait = self._seconds_until(error.retry_at, error.date)
             self._coordination.block(endpoint, wait)
             raise BudgetError(endpoint, wait) from error
         except XError as error:
@@ -80,12 +82,10 @@ class Remote:
     def _note(self, endpoint: str, limit: RateLimit | None, date: datetime | None) -> None:
         if limit and limit.remaining == 0:
             log.warning("rate_limit_used_up", endpoint=endpoint, limit=limit.limit)
-            self._coordination.block(endpoint, _seconds_until(limit.reset, date))
+            self._coordination.block(endpoint, self._seconds_until(limit.reset, date))
 
-
-def _seconds_until(reset: float | None, date: datetime | None) -> float:
-    """Return the seconds until an epoch time of X's, by X's own clock where the answer carried it."""
-    if reset is None:
-        return UNKNOWN_WAIT_SECONDS
-    now = date or datetime.now(UTC)
-    return max(1.0, reset - now.timestamp())
+    def _seconds_until(self, reset: float | None, date: datetime | None) -> float:
+        """Return the seconds until an epoch time of X's, by X's own clock where the answer carried it."""
+        if reset is None:
+            return UNKNOWN_WAIT_SECONDS
+        return max(1.0, reset - (date or self._clock.now()).timestamp())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from complyq_producer.facts import utc_now
 from complyq_producer.live import LiveJob
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def show(ports: Ports, job: JobView, phase: str, done: int = 0, total: int = 0) 
     live = LiveJob(
         plan=job.keys.plan_number,
         phase=phase,
-        since=job.plan.recorded_at if job.plan else utc_now(),
+        since=job.plan.recorded_at if job.plan else ports.clock.now(),
         remote_id=job.remote_id,
         bytes_done=done,
         bytes_total=total,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from complyq_producer import layout, task_names
-from complyq_producer.facts import utc_now
 from complyq_producer.layout import BatchKeys
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_workers.pipeline.hints import job_hints, plan_hint
@@ -17,8 +16,8 @@ from complyq_workers.pipeline.step import Hint, Outcome, done
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
-    from complyq_workers.pipeline.step import StepLease
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +50,7 @@ def _delete_abandoned_staging(ports: Ports, type_: ComplianceType) -> None:
     """Delete what producers that died left behind. The age is an estimate, with days to spare on both sides."""
     for marker in ports.store.list(layout.open_batches(type_)):
         keys = BatchKeys(BatchId(marker.key.rsplit("/", 1)[1]))
-        if utc_now() - marker.modified_at < STAGING_KEPT or ports.store.info(keys.record):
+        if ports.clock.now() - marker.modified_at < STAGING_KEPT or ports.store.info(keys.record):
             continue
         log.warning("abandoned_staging_deleted", batch=keys.batch_id)
         for part in list(ports.store.list(keys.folder)):

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from complyq_producer.errors import ObjectNotFoundError
-from complyq_producer.facts import Session, Uploaded, utc_now
+from complyq_producer.facts import Session, Uploaded
 from complyq_producer.ledger import JobPhase, JobView
 from complyq_workers.coordination import CoordinationError
 from complyq_workers.payload import Payload
 from complyq_workers.pipeline.finishing import cancel_remote, finish
 from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.lease import STEP_SECONDS
 from complyq_workers.pipeline.pacing import MAX_REFUSALS, wait_after_refusal
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
-from complyq_workers.pipeline.step import STEP_SECONDS, Outcome, again, done
+from complyq_workers.pipeline.step import Outcome, again, done
 from complyq_workers.pipeline.windows import upload_window_is_over
 from complyq_workers.sealing import UnsealError
 from complyq_workers.upload import (
@@ -49,11 +49,12 @@ from complyq_workers.x import (
     UnauthorizedError,
     is_final,
 )
+from complyq_workers.x.patience import Patience
 
 if TYPE_CHECKING:
     from complyq_producer.facts import Created, Plan
+    from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
-    from complyq_workers.pipeline.step import StepLease
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +90,7 @@ def upload(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     ) as error:
         return _ask_what_happened(ports, job, error)
     log.info("upload_finished", bytes=job.plan.bytes, verified=delivered.verified)
-    return _record(ports, job, Uploaded(complete=True, finished_at=delivered.hashes.date or utc_now()))
+    return _record(ports, job, Uploaded(complete=True, finished_at=delivered.hashes.date or ports.clock.now()))
 
 
 class _TooSlowError(Exception):
@@ -109,14 +110,20 @@ class _Upload:
         self.created = created
         self.payload = Payload(ports.store, plan)
         self._lease = lease
-        self._shown = 0.0
-        self.pace = Pace(on_progress=self._on_progress, deadline=time.monotonic() + STEP_SECONDS)
+        self._shown = -SHOW_SECONDS
+        self.pace = Pace(
+            on_progress=self._on_progress,
+            deadline=ports.clock.monotonic() + STEP_SECONDS,
+            patience=Patience(wait=ports.clock.sleep),
+            now=ports.clock.monotonic,
+        )
 
     def _on_progress(self, offset: int, total: int) -> None:
         """Keep what the upload needs alive while bytes flow."""
         self._lease.check()
-        if time.monotonic() - self._shown >= SHOW_SECONDS:
-            self._shown = time.monotonic()
+        now = self.ports.clock.monotonic()
+        if now - self._shown >= SHOW_SECONDS:
+            self._shown = now
             with suppress(CoordinationError):  # the bytes are worth more than the display; the lease has its own thread
                 hold_slot(self.ports, self.job)
                 show(self.ports, self.job, "uploading", offset, total)
@@ -208,10 +215,10 @@ def _ask_what_happened(ports: Ports, job: JobView, error: Exception) -> Outcome:
     status = answer.value.status
     log.info("upload_in_doubt", status=status, reason=str(error))
     if status in {JobStatus.IN_PROGRESS, JobStatus.COMPLETE}:
-        return _record(ports, job, Uploaded(complete=True, finished_at=answer.date or utc_now()))
+        return _record(ports, job, Uploaded(complete=True, finished_at=answer.date or ports.clock.now()))
     if is_final(status):
         return finish(ports, job, status, error=answer.value.error or str(error))
-    if upload_window_is_over(job, answer.date, answer.value):
+    if upload_window_is_over(job, answer.date or ports.clock.now(), answer.value):
         return _abandon(ports, job, "the upload window lapsed")
     if isinstance(error, UploadInterruptedError):
         raise error  # the window is open: go on after a delay that grows
@@ -241,7 +248,9 @@ def _abandon(
 ) -> Outcome:
     """Give the job up: it is cancelled where the contract allows, and expires by itself elsewhere."""
     log.warning("upload_abandoned", plan=job.keys.plan_number, reason=reason, counted=counted)
-    given_up = Uploaded(complete=False, reason=reason, counted=counted, max_bytes=max_bytes, finished_at=utc_now())
+    given_up = Uploaded(
+        complete=False, reason=reason, counted=counted, max_bytes=max_bytes, finished_at=ports.clock.now()
+    )
     outcome = _record(ports, job, given_up)
     if job.remote_id:
         cancel_remote(ports, job.remote_id)

@@ -62,13 +62,15 @@ class Pace:
 
     Attributes:
         on_progress: Called with (offset, total) in bytes as they flow; whatever it raises ends the run, as it is.
-        deadline: The instant of time.monotonic() at which the run pauses; None: never.
+        deadline: The instant of `now` at which the run pauses; None: never.
         patience: How failures are borne.
+        now: Seconds that only grow.
     """
 
     on_progress: Progress | None = None
     deadline: float | None = None
     patience: Patience = field(default_factory=Patience)
+    now: Callable[[], float] = time.monotonic
 
     def step(self, offset: int, total: int) -> None:
         """Tell how far the run is.
@@ -78,7 +80,7 @@ class Pace:
         """
         if self.on_progress is not None:
             self.on_progress(offset, total)
-        if self.deadline is not None and time.monotonic() >= self.deadline:
+        if self.deadline is not None and self.now() >= self.deadline:
             raise UploadPausedError(f"Paused after about {offset} of {total} bytes.", offset=offset)
 
 
