@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 import msgspec
 import redis
 import structlog
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from complyq_producer.redis_keys import RedisKeys
 
@@ -84,7 +86,15 @@ def _log_unknown(error: redis.RedisError) -> None:
 
 
 def connect_redis(url: str) -> redis.Redis:
-    """Return a client that connects on first use and waits at most seconds, not minutes."""
+    """Return a client that connects on first use and waits at most seconds, not minutes.
+
+    Where a connection breaks, a command is sent once more: whatever is sent must be safe to repeat.
+    """
     return redis.Redis.from_url(
-        url, socket_timeout=5, socket_connect_timeout=3, socket_keepalive=True, health_check_interval=15
+        url,
+        socket_timeout=5,
+        socket_connect_timeout=3,
+        socket_keepalive=True,
+        health_check_interval=15,
+        retry=Retry(NoBackoff(), 1, (redis.ConnectionError,)),  # not after a timeout, which would only double it
     )

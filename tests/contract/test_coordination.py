@@ -1,40 +1,19 @@
 """One suite for every coordination: leases and hints behave alike in Redis and in memory."""
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
-import redis
 
-from complyq_producer.facts import utc_now
-from complyq_producer.live import LiveJob, RedisLiveView, connect_redis
+from complyq_producer.live import LiveJob
 from complyq_producer.model import BatchId, ComplianceType
-from complyq_workers.coordination import Coordination, CoordinationError, MemoryCoordination, RedisCoordination
+from complyq_workers.coordination import CoordinationError, RedisCoordination
+from support.coordinations import Case
+from support.tcp_proxy import running_tcp_proxy
 
-TWEETS = ComplianceType.TWEETS
-
-
-@dataclass
-class Case:
-    """A coordination, and how to let its time pass."""
-
-    coordination: Coordination
-    sleep: Callable[[float], None]
-
-
-@pytest.fixture(params=["memory", "redis"])
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
-    """Give each implementation in turn."""
-    if request.param == "memory":
-        clock = [1000.0]
-        yield Case(MemoryCoordination(lambda: clock[0]), lambda seconds: clock.__setitem__(0, clock[0] + seconds))
-        return
-    url: str = request.getfixturevalue("redis_server")
-    with redis.Redis.from_url(url) as client:
-        client.flushall()
-    yield Case(RedisCoordination(url, "tests"), time.sleep)
+TWEETS, USERS = ComplianceType.TWEETS, ComplianceType.USERS
+HOUR, DAY = 3600, 86_400
+JOB = LiveJob(plan=3, phase="uploading", since=datetime(2026, 11, 22, tzinfo=UTC), bytes_done=5, bytes_total=9)
 
 
 def test_a_step_is_run_by_one_at_a_time(case: Case) -> None:
@@ -45,93 +24,254 @@ def test_a_step_is_run_by_one_at_a_time(case: Case) -> None:
     assert case.coordination.take_step("other", "yours", 60)
 
 
-def test_of_many_workers_one_gets_the_lease(case: Case) -> None:
-    """64 at once, one winner."""
-    with ThreadPoolExecutor(16) as pool:
-        taken = list(pool.map(lambda n: case.coordination.take_step("race", str(n), 60), range(64)))
-    assert sum(taken) == 1
-
-
 def test_a_lease_that_ran_out_is_free(case: Case) -> None:
-    """A worker that died holds nobody up for longer than its lease."""
-    case.coordination.take_step("poll", "dead", 0.05)
-    case.sleep(0.1)
+    """A worker that died holds nobody up for longer than its lease; if it was only slow, it ends nobody else's."""
+    case.coordination.take_step("poll", "dead", 60)
+    case.sleep(61)
     assert case.coordination.take_step("poll", "alive", 60)
     assert not case.coordination.end_step("poll", "dead")
     assert not case.coordination.take_step("poll", "third", 60)
+
+
+def test_a_renewed_lease_counts_from_then(case: Case) -> None:
+    """The last renewal says how long it lasts, also where that is shorter."""
+    case.coordination.take_step("poll", "mine", 60)
+    case.sleep(50)
+    case.coordination.take_step("poll", "mine", 60)
+    case.sleep(50)
+    assert not case.coordination.take_step("poll", "yours", 60)
+    case.coordination.take_step("poll", "mine", 1)
+    case.sleep(2)
+    assert case.coordination.take_step("poll", "yours", 60)
+
+
+def test_leases_run_out_by_the_servers_own_clock(redis_server: str) -> None:
+    """What the other tests do to time is what a real server does by itself."""
+    coordination = RedisCoordination(redis_server, "clock")
+    for use in (
+        coordination.postpone,
+        coordination.block,
+        lambda name, seconds: coordination.take_step(name, "a", seconds),
+    ):
+        use("short", 0.05)
+    coordination.hold_slot(TWEETS, "1:a", 0.05)
+    time.sleep(0.1)
+    assert coordination.take_step("short", "b", 60)
+    assert coordination.hold_slot(TWEETS, "2:b", 60) == "2:b"
+    assert coordination.seconds_until_due("short") == coordination.seconds_blocked("short") == 0
 
 
 def test_a_hint_that_came_during_the_step_is_not_lost(case: Case) -> None:
     """What changed while the step ran may have come after it looked."""
     case.coordination.take_step("plan", "mine", 60)
     case.coordination.take_step("plan", "yours", 60)
+    case.coordination.take_step("plan", "mine", 60)
     assert case.coordination.end_step("plan", "mine")
     case.coordination.take_step("plan", "mine", 60)
     assert not case.coordination.end_step("plan", "mine")
 
 
+def test_a_hint_is_answered_by_the_next_run(case: Case) -> None:
+    """Who begins after the hint came sees what it was about; it is not run once more for that."""
+    case.coordination.take_step("plan", "dead", 60)
+    case.coordination.take_step("plan", "yours", 60)
+    case.sleep(61)
+    case.coordination.take_step("plan", "mine", 60)
+    assert not case.coordination.end_step("plan", "mine")
+
+
+def test_a_hint_outlives_the_lease_of_a_slow_worker(case: Case) -> None:
+    """A step that ends late, with nobody after it, is still told that it was asked for."""
+    case.coordination.take_step("plan", "slow", 60)
+    case.coordination.take_step("plan", "yours", 60)
+    case.sleep(61)
+    assert case.coordination.end_step("plan", "slow")
+
+
+def test_a_hint_is_remembered_for_ten_minutes(case: Case) -> None:
+    """A word that nobody heeds does not stay for ever."""
+    for name, seconds in (("early", 570), ("late", 601)):
+        case.coordination.take_step(name, "mine", HOUR)
+        case.coordination.take_step(name, "yours", HOUR)
+        case.sleep(seconds)
+        assert case.coordination.end_step(name, "mine") == (name == "early")
+
+
+def test_starts_are_counted_until_a_step_ends(case: Case) -> None:
+    """Work that kills its worker again and again is seen; renewing a lease is no start."""
+    for start in (1, 2, 3):
+        assert case.coordination.take_step("upload", f"dead {start}", 60) == start
+        assert case.coordination.take_step("upload", f"dead {start}", 60) == start
+        case.sleep(61)
+    assert case.coordination.take_step("upload", "mine", 60) == 4
+    case.coordination.end_step("upload", "mine")
+    assert case.coordination.take_step("upload", "mine", 60) == 1
+
+
+def test_starts_are_forgotten_where_a_step_gets_on(case: Case) -> None:
+    """Farther than ever before is progress; the same place again is not. A renewal in between changes nothing."""
+    for position, starts in ((100, 1), (100, 1), (50, 2), (101, 3), (101, 1)):
+        assert case.coordination.take_step("upload", f"to {position} {starts}", 60) == starts
+        case.coordination.note_progress("upload", position)
+        case.coordination.take_step("upload", f"to {position} {starts}", 60)
+        case.sleep(61)
+
+
+def test_starts_and_progress_are_remembered_for_a_week(case: Case) -> None:
+    """Both are counted from the last of them."""
+    case.coordination.take_step("upload", "a", 1)
+    case.sleep(6 * DAY)
+    assert case.coordination.take_step("upload", "b", 1) == 2
+    case.sleep(6 * DAY)
+    assert case.coordination.take_step("upload", "c", 1) == 3
+    case.coordination.note_progress("upload", 100)
+    case.sleep(8 * DAY)
+    assert case.coordination.take_step("upload", "d", 1) == 1
+    case.coordination.note_progress("upload", 1)
+    case.sleep(2)
+    assert case.coordination.take_step("upload", "e", 1) == 1
+
+
 def test_the_slot_belongs_to_one_plan_until_it_gives_it_back(case: Case) -> None:
     """Any worker may renew it in the plan's name."""
     assert case.coordination.hold_slot(TWEETS, "1:a", 60) == "1:a"
-    assert case.coordination.hold_slot(TWEETS, "2:b", 60) == "1:a"
-    case.coordination.release_slot(TWEETS, "2:b")
-    assert case.coordination.hold_slot(TWEETS, "1:a", 60) == "1:a"
+    assert case.other.hold_slot(TWEETS, "2:b", 60) == "1:a"
+    case.other.release_slot(TWEETS, "2:b")
+    assert case.other.hold_slot(TWEETS, "1:a", 60) == "1:a"
     case.coordination.release_slot(TWEETS, "1:a")
     case.coordination.release_slot(TWEETS, "1:a")
     assert case.coordination.hold_slot(TWEETS, "2:b", 60) == "2:b"
-    assert case.coordination.hold_slot(ComplianceType.USERS, "1:a", 60) == "1:a"
+    assert case.coordination.hold_slot(USERS, "1:a", 60) == "1:a"
+
+
+def test_a_slot_that_nobody_renews_is_free(case: Case) -> None:
+    """The lock of a plan without workers ends by itself, from its last renewal on."""
+    case.coordination.hold_slot(TWEETS, "1:a", 60)
+    case.sleep(50)
+    case.coordination.hold_slot(TWEETS, "1:a", 60)
+    case.sleep(50)
+    assert case.coordination.hold_slot(TWEETS, "2:b", 60) == "1:a"
+    case.sleep(11)
+    assert case.coordination.hold_slot(TWEETS, "2:b", 60) == "2:b"
 
 
 def test_a_postponed_step_becomes_due_by_itself(case: Case) -> None:
-    """Repeated hints in between are dropped; the last word on when counts."""
+    """Repeated hints in between are dropped; the last word on when counts, and 0 seconds are none."""
     assert case.coordination.seconds_until_due("poll") == 0
     case.coordination.postpone("poll", 60)
-    assert 59 < case.coordination.seconds_until_due("poll") <= 60
-    case.coordination.postpone("poll", 0.05)
-    case.sleep(0.1)
+    case.coordination.postpone("poll", 0)
+    assert 50 < case.coordination.seconds_until_due("poll") <= 60
+    case.coordination.postpone("poll", 30)
+    assert 20 < case.coordination.seconds_until_due("poll") <= 30
+    case.sleep(31)
     assert case.coordination.seconds_until_due("poll") == 0
 
 
 def test_a_blocked_endpoint_is_free_again_when_its_window_ends(case: Case) -> None:
-    """All workers stay away from it, and only from it."""
-    case.coordination.block("get", 0.1)
-    assert case.coordination.seconds_blocked("get") > 0
-    assert case.coordination.seconds_blocked("list") == 0
-    case.sleep(0.2)
-    assert case.coordination.seconds_blocked("get") == 0
+    """All workers stay away from it, and only from it; the last word counts, and 0 seconds are none."""
+    case.coordination.block("get", 900)
+    case.coordination.block("get", -1)
+    assert 890 < case.other.seconds_blocked("get") <= 900
+    assert case.other.seconds_blocked("list") == 0
+    case.coordination.block("get", 60)
+    case.sleep(61)
+    assert case.other.seconds_blocked("get") == 0
 
 
 def test_failures_in_a_row_are_counted_until_one_goes_well(case: Case) -> None:
     """So that delays grow, and start anew."""
     assert [case.coordination.count_failure("step") for _ in range(3)] == [1, 2, 3]
     case.coordination.clear_failures("step")
+    case.coordination.clear_failures("step")
     assert case.coordination.count_failure("step") == 1
 
 
-def test_status_sees_what_workers_show(redis_server: str) -> None:
-    """The producer reads the job and the queue positions that a worker wrote."""
-    coordination = RedisCoordination(redis_server, "shown")
-    job = LiveJob(plan=3, phase="uploading", since=utc_now(), bytes_done=5, bytes_total=9)
-    coordination.show_job(TWEETS, job)
-    coordination.show_queue(TWEETS, [BatchId("a"), BatchId("b")])
-    client = connect_redis(redis_server)
-    view = RedisLiveView(client, "shown")
-    assert view.job(TWEETS) == job
-    assert view.job_seconds(TWEETS) is None
+def test_failures_are_forgotten_a_day_after_the_last(case: Case) -> None:
+    """A step that is never run again leaves nothing behind."""
+    case.coordination.count_failure("step")
+    case.sleep(DAY - 60)
+    assert case.coordination.count_failure("step") == 2
+    case.sleep(DAY - 60)
+    assert case.coordination.count_failure("step") == 3
+    case.sleep(DAY + 1)
+    assert case.coordination.count_failure("step") == 1
+
+
+def test_status_sees_what_workers_show(case: Case) -> None:
+    """The producer reads the job, the queue positions and the usual duration that a worker wrote."""
+    case.coordination.show_job(TWEETS, JOB)
+    case.coordination.show_queue(TWEETS, [BatchId("gone")])
+    case.coordination.show_queue(TWEETS, [BatchId("a"), BatchId("b")])
+    assert (case.view.job(TWEETS), case.view.job(USERS)) == (JOB, None)
+    assert [case.view.position(TWEETS, BatchId(name)) for name in ("a", "b", "gone")] == [1, 2, None]
+    case.coordination.show_queue(TWEETS, [])
+    assert case.view.position(TWEETS, BatchId("a")) is None
+
+
+def test_what_is_shown_is_shown_for_an_hour(case: Case) -> None:
+    """Status shows no job of workers that are long gone."""
+    case.coordination.show_job(TWEETS, JOB)
+    case.coordination.show_queue(TWEETS, [BatchId("a")])
+    case.sleep(HOUR - 60)
+    assert (case.view.job(TWEETS), case.view.position(TWEETS, BatchId("a"))) == (JOB, 1)
+    case.sleep(61)
+    assert (case.view.job(TWEETS), case.view.position(TWEETS, BatchId("a"))) == (None, None)
+
+
+def test_a_long_queue_is_shown_as_far_as_anybody_looks(case: Case) -> None:
+    """The first thousand batches have a place."""
+    case.coordination.show_queue(TWEETS, [BatchId(str(place)) for place in range(1, 1101)])
+    assert [case.view.position(TWEETS, BatchId(name)) for name in ("1", "1000", "1001")] == [1, 1000, None]
+
+
+def test_estimates_rest_on_the_last_fifteen_jobs(case: Case) -> None:
+    """Old durations make room for new ones, and stay until then."""
+    assert case.view.job_seconds(TWEETS) is None
     for seconds in (1.0, 100.0, 2.0):
-        coordination.note_duration(TWEETS, seconds)
-    assert view.job_seconds(TWEETS) == 2.0
-    assert [view.position(TWEETS, BatchId(name)) for name in ("a", "b", "c")] == [1, 2, None]
-    client.close()
+        case.coordination.note_duration(TWEETS, seconds)
+    assert case.view.job_seconds(TWEETS) == 2.0
+    for seconds in range(1000, 1015):
+        case.coordination.note_duration(TWEETS, seconds)
+    case.sleep(30 * DAY)
+    assert case.view.job_seconds(TWEETS) == 1007
 
 
-def test_an_unreachable_redis_is_an_error_of_ours(unused_port: int) -> None:
+def test_a_flush_loses_everything(case: Case) -> None:
+    """Nothing survives a Redis that comes back empty: no lease, no word, no count and nothing that is shown."""
+    case.coordination.take_step("step", "mine", 60)
+    case.coordination.take_step("step", "yours", 60)
+    case.coordination.note_progress("step", 100)
+    case.coordination.hold_slot(TWEETS, "1:a", 60)
+    case.coordination.postpone("step", 60)
+    case.coordination.block("get", 60)
+    case.coordination.count_failure("step")
+    case.coordination.show_job(TWEETS, JOB)
+    case.coordination.show_queue(TWEETS, [BatchId("a")])
+    case.coordination.note_duration(TWEETS, 1.0)
+    case.flush()
+    assert not case.coordination.end_step("step", "mine")
+    assert case.coordination.take_step("step", "third", 60) == 1
+    assert case.coordination.hold_slot(TWEETS, "2:b", 60) == "2:b"
+    assert case.coordination.seconds_until_due("step") == case.coordination.seconds_blocked("get") == 0
+    assert case.coordination.count_failure("step") == 1
+    assert (case.view.job(TWEETS), case.view.job_seconds(TWEETS)) == (None, None)
+    assert case.view.position(TWEETS, BatchId("a")) is None
+
+
+def test_an_unreachable_redis_is_an_error_of_ours() -> None:
     """Steps know what to do about it; redis-py's exceptions do not leave the adapter."""
     with pytest.raises(CoordinationError, match="COMPLYQ_REDIS_URL"):
-        RedisCoordination(f"redis://127.0.0.1:{unused_port}/0", "tests").take_step("a", "b", 1)
+        RedisCoordination("redis://127.0.0.1:1/0", "tests").take_step("a", "b", 1)
 
 
-@pytest.fixture
-def unused_port() -> int:
-    """A port on which nobody listens: port 1 is reserved."""
-    return 1
+def test_a_late_answer_is_not_taken_for_the_next_one(redis_server: str) -> None:
+    """A Redis that answers too late is an error of ours; what it said is not heard when something else is asked."""
+    with running_tcp_proxy(redis_server) as proxy:
+        coordination = RedisCoordination(f"{proxy.url(redis_server)}?socket_timeout=1", "late")
+        assert coordination.hold_slot(TWEETS, "1:a", 60) == "1:a"
+        proxy.delay(2)
+        with pytest.raises(CoordinationError, match="COMPLYQ_REDIS_URL"):
+            coordination.hold_slot(TWEETS, "1:a", 60)
+        proxy.delay(0)
+        assert coordination.count_failure("step") == 1
+        assert coordination.hold_slot(TWEETS, "2:b", 60) == "1:a"

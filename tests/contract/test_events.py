@@ -1,9 +1,7 @@
 """What goes onto the results queue, and how: one suite for every publisher."""
 
 import json
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -19,8 +17,6 @@ from complyq_workers.events import (
     BatchTally,
     BuiltEvent,
     EventContentError,
-    EventPublisher,
-    MemoryPublisher,
     RedisStreamPublisher,
     ResultsRef,
     StoredObjectInfo,
@@ -145,78 +141,6 @@ def test_time_without_offset_is_refused() -> None:
     """A moment that nobody can place is no time of an event."""
     with pytest.raises(EventContentError):
         built([LINE], time=NOON.replace(tzinfo=None))
-
-
-@dataclass
-class Queue:
-    """A publisher, what is on its queue, and a second publisher for the same queue."""
-
-    publisher: EventPublisher
-    other: EventPublisher
-    bodies: Callable[[], list[bytes]]
-
-
-@pytest.fixture(params=["memory", "redis"])
-def queue(request: pytest.FixtureRequest) -> Iterator[Queue]:
-    """Every results queue there is, empty."""
-    if request.param == "memory":
-        memory = MemoryPublisher()
-        yield Queue(memory, memory, lambda: [body for _, body in memory.events])
-        return
-    server: str = request.getfixturevalue("redis_server")
-    stream = f"events-{uuid.uuid4().hex}"
-    namespace = stream[:20]
-    one, other = (RedisStreamPublisher(f"{server}?stream={stream}", namespace) for _ in range(2))
-    with redis.Redis.from_url(server) as client:
-        yield Queue(one, other, lambda: [fields[b"event"] for _, fields in client.xrange(stream)])
-    for publisher in (one, other):
-        publisher.close()
-
-
-def test_event_is_published_once(queue: Queue) -> None:
-    """An event published again, also by another worker, is on the queue once."""
-    assert queue.publisher.publish("b1", "b1/0/0", b'{"a":1}')
-    assert not queue.publisher.publish("b1", "b1/0/0", b'{"a":1}')
-    assert not queue.other.publish("b1", "b1/0/0", b'{"a":1}')
-    assert queue.bodies() == [b'{"a":1}']
-
-
-def test_events_keep_their_order(queue: Queue) -> None:
-    """Events of all batches stand on the queue in the order in which they were published."""
-    ids = [("b1", "b1/0/0"), ("b1", "b1/0/1"), ("b2", "b2/0/0"), ("b1", "b1/completed")]
-    for batch_id, event_id in ids:
-        assert queue.publisher.publish(batch_id, event_id, event_id.encode())
-    assert queue.bodies() == [event_id.encode() for _, event_id in ids]
-
-
-def test_verifying_publishes_nothing(queue: Queue) -> None:
-    """A check at start leaves the queue as it was, empty or not."""
-    queue.publisher.verify()
-    assert queue.bodies() == []
-    queue.publisher.publish("b1", "b1/0/0", b"{}")
-    queue.publisher.verify()
-    assert queue.bodies() == [b"{}"]
-
-
-def test_memory_queue_can_be_out_of_order() -> None:
-    """The queue for tests fails on request, with the class that the real ones raise."""
-    memory = MemoryPublisher()
-    memory.available = False
-    with pytest.raises(EventsError):
-        memory.publish("b1", "b1/0/0", b"{}")
-    memory.available = True
-    assert memory.publish("b1", "b1/0/0", b"{}")
-
-
-def test_guard_is_kept_as_long_as_events_can_be_replayed(redis_server: str) -> None:  # noqa: F811 - the fixture
-    """The memory of what was published ends after the replay hours; nothing else is left in Redis."""
-    publisher = RedisStreamPublisher(f"{redis_server}?stream=guarded", "guard", replay_hours=2)
-    publisher.publish("b9", "b9/0/0", b"{}")
-    publisher.verify()
-    with redis.Redis.from_url(redis_server, decode_responses=True) as client:
-        assert 7_000 < client.ttl("{complyq:guard}:published:b9") <= 7_200
-        assert set(client.keys("*guard*")) == {"{complyq:guard}:published:b9", "guarded"}
-    publisher.close()
 
 
 def test_redis_that_is_gone_is_an_error_of_ours_and_comes_back() -> None:

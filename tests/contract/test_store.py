@@ -4,17 +4,18 @@ import io
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Barrier
 from uuid import uuid4
 
 import pytest
 
 from complyq_producer.errors import ObjectNotFoundError
+from complyq_producer.facts import FactStore, Published
 from complyq_producer.store import DirectoryStore, MemoryStore, ObjectStore, open_store
 from complyq_producer.store.s3 import S3Store
+from support.crowds import all_at_once
 from support.s3_server import S3Server
 
 BIG_BYTES = 20_000_000
@@ -43,16 +44,67 @@ def test_an_object_is_created_once(store: ObjectStore) -> None:
 
 def test_of_many_writers_one_wins(store: ObjectStore) -> None:
     """However many write one key at once, one is told that it won, and its body is there whole."""
-    barrier = Barrier(64)
-
-    def write(number: int) -> bool:
-        barrier.wait()
-        return store.create("contested/fact.json", _body_of(number))
-
-    with ThreadPoolExecutor(64) as writers:
-        won = list(writers.map(write, range(64)))
+    won = all_at_once(lambda number: store.create("contested/fact.json", _body_of(number)))
     assert won.count(True) == 1
     assert store.read("contested/fact.json").body == _body_of(won.index(True))
+
+
+def test_of_many_writers_of_files_one_wins(store: ObjectStore) -> None:
+    """The same for files, whichever way a writer brings them."""
+
+    def write(number: int) -> bool:
+        body = _body_of(number)
+        return (
+            store.create_from("contested/payload", io.BytesIO(body))
+            if number % 4
+            else store.create("contested/payload", body)
+        )
+
+    won = all_at_once(write)
+    assert won.count(True) == 1
+    assert store.read("contested/payload").body == _body_of(won.index(True))
+
+
+def test_of_many_writers_of_large_files_one_wins(store: ObjectStore) -> None:
+    """The same for objects that are sent in parts: no object is made of two writers' bytes."""
+    bodies = [bytes([number]) * 9_000_000 for number in range(4)]
+    won = all_at_once(lambda number: store.create_from("contested/large", io.BytesIO(bodies[number])), len(bodies))
+    assert won.count(True) == 1
+    assert store.read("contested/large").body == bodies[won.index(True)]
+
+
+def test_of_many_facts_one_stands(store: ObjectStore) -> None:
+    """All who record a fact at once go on from the same one, and one of them knows that it is his."""
+    facts = FactStore(store)
+    recorded = all_at_once(lambda number: facts.create("fact.json", Published(messages=number)))
+    assert len({fact.nonce for fact, _ in recorded}) == 1
+    assert [ours for _, ours in recorded].count(True) == 1
+
+
+def test_readers_see_whole_objects_or_none(store: ObjectStore) -> None:
+    """While an object is created, deleted and created again, nobody reads half of it."""
+    body = _body_of(60)
+
+    def use(number: int) -> set[int]:
+        seen = set()
+        for _ in range(5):
+            if number == 0:
+                store.create("contested/fact.json", body)
+                store.delete("contested/fact.json")
+            else:
+                with suppress(ObjectNotFoundError):
+                    seen.add(len(store.read("contested/fact.json").body))
+                seen.update(info.size for info in store.list("contested/"))
+        return seen
+
+    assert set().union(*all_at_once(use, 8)) <= {len(body)}
+
+
+def test_many_may_delete(store: ObjectStore) -> None:
+    """All are told that the object is gone, and it is."""
+    store.create("done/marker", b"")
+    all_at_once(lambda _: store.delete("done/marker"))
+    assert store.info("done/marker") is None
 
 
 def test_an_empty_object_is_an_object(store: ObjectStore) -> None:
@@ -103,6 +155,26 @@ def test_a_stream_gives_lines(store: ObjectStore) -> None:
     store.create("results", b"".join(b"%d\n" % number for number in range(50_000)))
     with store.open("results") as stream:
         assert [int(line) for line in stream] == list(range(50_000))
+
+
+def test_a_stream_is_read_only(store: ObjectStore) -> None:
+    """Nothing can be changed through what is being read, and it is closed behind its reader."""
+    store.create("results", b"12345")
+    with store.open("results", 1) as stream:
+        assert (stream.readable(), stream.writable()) == (True, False)
+        assert stream.read(2) == b"23"
+    assert stream.closed
+
+
+def test_a_stream_from_memory_is_no_more_than_one_from_s3(s3_environment: S3Server) -> None:
+    """What works with the store for tests works with S3: a stream that only moves forward."""
+    with closing(S3Store(s3_environment.bucket, f"contract/{uuid4().hex}")) as s3:
+        for store in (MemoryStore(), s3):
+            store.create("results", b"12345")
+            with store.open("results") as stream:
+                assert not stream.seekable()
+                with pytest.raises(io.UnsupportedOperation):
+                    stream.seek(0)
 
 
 def test_a_missing_object_is_told_from_a_broken_store(store: ObjectStore) -> None:

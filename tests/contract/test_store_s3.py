@@ -154,7 +154,7 @@ def test_an_upload_that_fails_is_aborted(s3_environment: S3Server) -> None:
         with pytest.raises(OSError, match="disk"):
             store.create_from("payload", source)
         assert store.info("payload") is None
-        uploads = store._client().list_multipart_uploads(Bucket=s3_environment.bucket)
+        uploads = store._client().list_multipart_uploads(Bucket=s3_environment.bucket, Prefix="aborted/")
         assert not uploads.get("Uploads")
 
 

@@ -2,14 +2,19 @@
 
 import io
 import threading
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import BinaryIO
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING, BinaryIO
 
 from complyq_producer.errors import ObjectNotFoundError
 from complyq_producer.store.port import ObjectInfo, StoredObject, check_key, check_prefix
 from complyq_producer.store.verification import verify_create_once
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 def _now() -> datetime:
@@ -22,6 +27,7 @@ class MemoryStore:
     def __init__(self, clock: Callable[[], datetime] = _now) -> None:
         self._clock = clock
         self._objects: dict[str, StoredObject] = {}
+        self._keys: list[str] = []  # of all objects, ascending
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -34,6 +40,7 @@ class MemoryStore:
             if key in self._objects:
                 return False
             self._objects[key] = StoredObject(bytes(body), self._clock())
+            insort(self._keys, key)
             return True
 
     def create_from(self, key: str, source: BinaryIO) -> bool:
@@ -47,11 +54,13 @@ class MemoryStore:
             raise ObjectNotFoundError(f"no object {self.url(key)}")
         return stored
 
-    def open(self, key: str, offset: int = 0) -> AbstractContextManager[BinaryIO]:
+    @contextmanager
+    def open(self, key: str, offset: int = 0) -> Iterator[BinaryIO]:
         """Stream the object from `offset` bytes to its end, or raise ObjectNotFoundError."""
         if offset < 0:
             raise ValueError(f"offset {offset} is negative")
-        return io.BytesIO(self.read(key).body[offset:])
+        with io.BufferedReader(_ForwardStream(self.read(key).body, offset)) as stream:
+            yield stream
 
     def info(self, key: str) -> ObjectInfo | None:
         """Return what is known of the object, or None if there is none."""
@@ -62,14 +71,16 @@ class MemoryStore:
         """Yield the objects under `prefix` behind `after`, ascending by key."""
         check_prefix(prefix)
         with self._lock:
-            keys = sorted(key for key in self._objects if key.startswith(prefix) and key > after)
+            first = max(bisect_left(self._keys, prefix), bisect_right(self._keys, after))
+            keys = list(takewhile(lambda key: key.startswith(prefix), islice(self._keys, first, None)))
         return (info for key in keys if (info := self.info(key)) is not None)
 
     def delete(self, key: str) -> None:
         """Remove the object; no error if there is none."""
         check_key(key)
         with self._lock:
-            self._objects.pop(key, None)
+            if self._objects.pop(key, None) is not None:
+                del self._keys[bisect_left(self._keys, key)]
 
     def url(self, key: str) -> str:
         """Return `memory:///<key>`, which only tells objects apart."""
@@ -78,3 +89,21 @@ class MemoryStore:
     def verify(self) -> None:
         """Prove that objects are created once."""
         verify_create_once(self)
+
+
+class _ForwardStream(io.RawIOBase):
+    """Bytes that can be read once, from front to back, as they come from S3."""
+
+    def __init__(self, body: bytes, offset: int) -> None:
+        self._rest = memoryview(body)[offset:]
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Move the next bytes into the buffer; 0 at the end."""
+        view = memoryview(buffer).cast("B")
+        block, self._rest = self._rest[: len(view)], self._rest[len(view) :]
+        view[: len(block)] = block
+        return len(block)

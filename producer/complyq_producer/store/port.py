@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import BinaryIO, Protocol
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
@@ -95,6 +96,7 @@ class ObjectStore(Protocol):
         ...
 
 
+@lru_cache(4096)
 def check_key(key: str) -> str:
     """Return the key if it is well formed, else raise ValueError."""
     if not _KEY.fullmatch(key) or len(key) > _MAX_KEY_CHARACTERS or _has_dot_segment(key):
@@ -102,6 +104,7 @@ def check_key(key: str) -> str:
     return key
 
 
+@lru_cache(4096)
 def check_prefix(prefix: str) -> str:
     """Return the prefix if keys can start with it, else raise ValueError; empty is every key's prefix."""
     folder = prefix.rpartition("/")[0]

@@ -18,22 +18,25 @@ if TYPE_CHECKING:
 
     from complyq_producer.model import BatchId, ComplianceType
 
-# A lost reply makes the client send a script again: taking what one has renews it, giving back twice does nothing.
+# A lost reply makes the client send a script again: taking what one has renews it, and what was given back stays so.
+# The word that a step was asked for stands until the step is begun anew, so that a repeated END_STEP still tells it.
 TAKE_STEP = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
-  redis.call('SET', KEYS[2], '1', 'PX', 600000)
+  redis.call('SET', KEYS[2], '1', 'EX', ARGV[4])
   return 0
 end
+if not holder then redis.call('DEL', KEYS[2]) end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 local starts = holder and tonumber(redis.call('GET', KEYS[3]) or '1') or redis.call('INCR', KEYS[3])
 redis.call('EXPIRE', KEYS[3], ARGV[3])
 return starts
 """
 END_STEP = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1], KEYS[3])
-return redis.call('DEL', KEYS[2])
+return redis.call('EXISTS', KEYS[2])
 """
 NOTE_PROGRESS = """
 if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
@@ -57,6 +60,7 @@ SHOWN_QUEUE = 1000
 REMEMBERED_JOBS = 15
 FAILURES_SECONDS = 86_400
 STARTS_SECONDS = 7 * 86_400
+ASKED_SECONDS = 600
 
 
 class RedisCoordination:
@@ -70,7 +74,8 @@ class RedisCoordination:
 
     def take_step(self, name: str, nonce: str, seconds: float) -> int:
         """Take or renew the lease on a step, or leave word that it was asked for; return how often it was begun."""
-        return int(self._run(TAKE_STEP, self._step_keys(name), nonce, _milliseconds(seconds), STARTS_SECONDS))
+        lease, keys = _milliseconds(seconds), self._step_keys(name)
+        return int(self._run(TAKE_STEP, keys, nonce, lease, STARTS_SECONDS, ASKED_SECONDS))
 
     def end_step(self, name: str, nonce: str) -> bool:
         """End the step in order and give the lease back, if it is still ours; return whether it was asked for meanwhile."""

@@ -51,8 +51,9 @@ class RedisStreamPublisher:
 
     def verify(self) -> None:
         """Publish to a stream beside the real one, and remove it; raises EventsError."""
-        stream, guard = (f"{self._keys.prefix}probe:{secrets.token_hex(8)}:{name}" for name in ("stream", "guard"))
-        self._run(guard, stream, "probe", b"{}", _PROBE_SECONDS)
+        # The names are always the same, so that what a broken connection leaves behind is removed the next time.
+        stream, guard = (f"{self._keys.prefix}probe:{name}" for name in ("stream", "guard"))
+        self._run(guard, stream, secrets.token_hex(8), b"{}", _PROBE_SECONDS)
         try:
             self._client.delete(stream, guard)
             kind = self._client.type(self._stream)
