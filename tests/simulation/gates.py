@@ -1,0 +1,60 @@
+"""Stand before a port: every call goes through the world, which may let a fault strike it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from complyq_config.errors import ComplyqError
+from complyq_producer.errors import EventsError, StoreUnavailableError
+from complyq_workers.coordination import CoordinationError
+from complyq_workers.x import AmbiguousAnswerError
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+CRASHES = ("crash before", "crash after")
+FREEZES = ("freeze before", "freeze after")
+LOSSES = ("refused", "answer lost")
+"""The call is not carried out, or it is and nobody learns of it: the port's error either way."""
+REPEAT = "repeated"
+"""A client library that lost the answer sends the call again; a write once done is then refused."""
+READS = frozenset({"read", "open", "info", "list", "url", "seconds_until_due", "seconds_blocked", "verify"})
+ERRORS: dict[str, Callable[[str], ComplyqError]] = {
+    "store": StoreUnavailableError,
+    "coordination": CoordinationError,
+    "events": EventsError,
+    "x": AmbiguousAnswerError,
+}
+
+
+def faults_of(port: str, call: str) -> tuple[str, ...]:
+    """Name the faults that can strike a call."""
+    if port == "messages":
+        return (*CRASHES, "message lost", "message twice")
+    if call in READS:
+        return (*CRASHES, *FREEZES, "refused")
+    if port == "x":
+        return (*CRASHES, *FREEZES, *LOSSES)
+    return (*CRASHES, *FREEZES, *LOSSES, REPEAT)
+
+
+class Gate:
+    """Looks like the port behind it. Not typed as one: which calls there are is the port's matter."""
+
+    def __init__(self, world: World, port: str, inner: object) -> None:
+        self._world = world
+        self._port = port
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        behind = getattr(self._inner, name)
+        if not callable(behind):
+            return behind
+        world, port = self._world, self._port
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return world.call(port, name, lambda: behind(*args, **kwargs))
+
+        self.__dict__[name] = call
+        return call
