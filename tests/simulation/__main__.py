@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -15,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simulation.chaos import play
+from simulation.every_call import SHAPES, OneStrike, play_once, strikes
 from simulation.listening import listen_to_logs
 from simulation.world import World
 
@@ -34,21 +37,21 @@ class Tally:
     histories: int = 0
     calls: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    broken: list[int] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
         """For how long histories have been played."""
         return time.monotonic() - self.started
 
-    def add(self, seed: int, world: World) -> None:
+    def add(self, history: object, world: World) -> None:
         """Count a history; show what was broken at once, and how far it is now and then."""
         self.histories += 1
         self.calls += world.calls
         self.faults += world.faults
         if world.violations:
-            self.broken.append(seed)
-            errors.print(f"[red]seed {seed}[/]: " + "\n  ".join(world.violations), highlight=False)
+            self.broken.append(str(history))
+            errors.print(f"[red]{history}[/]: " + "\n  ".join(world.violations), highlight=False)
         if self.seconds - self.shown > SHOW_SECONDS:
             self.shown = self.seconds
             errors.print(f"{self.seconds:5.0f} s  {self.histories} histories, {len(self.broken)} broken")
@@ -65,24 +68,42 @@ class Tally:
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="How long to play.")] = 60,
+    seconds: Annotated[float, typer.Option(help="How long to play histories drawn from seeds.")] = 60,
     seed: Annotated[int, typer.Option(help="The first seed; each history takes the next.")] = 1,
     most: Annotated[int, typer.Option(help="Stop after so many broken histories.")] = 1,
     *,
+    every_call: Annotated[bool, typer.Option("--every-call", help="First let every fault strike every call.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Play this one seed, and print what happens.")] = False,
 ) -> None:
     """Play histories of the simulated world until the time is up or a promise is broken. Exits with 1 in that case."""
     listen_to_logs(tracing=trace)
     tally = Tally()
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        while tally.seconds < seconds and len(tally.broken) < most:
-            world = play(seed + tally.histories, Path(folder), tracing=trace)
+        histories = [_struck(Path(folder))] if every_call else []
+        for name, world in chain(*histories, _drawn(seed, seconds, Path(folder), tracing=trace)):
             if trace:
                 sys.stdout.write("\n".join(world.trace or []) + "\n")
-                most = seconds = 0
-            tally.add(seed + tally.histories, world)
+            tally.add(name, world)
+            if trace or len(tally.broken) >= most:
+                break
     tally.report()
     raise typer.Exit(1 if tally.broken else 0)
+
+
+def _struck(spool: Path) -> Iterator[tuple[str, World]]:
+    """Let every fault strike every call."""
+    for shape in SHAPES:
+        for strike in strikes(shape, spool):
+            yield f"{shape} {strike}", play_once(shape, spool, OneStrike(strike))
+
+
+def _drawn(first: int, seconds: float, spool: Path, *, tracing: bool) -> Iterator[tuple[str, World]]:
+    """Draw histories from seeds for a while."""
+    until = time.monotonic() + seconds
+    for seed in count(first):
+        yield f"seed {seed}", play(seed, spool, tracing=tracing)
+        if time.monotonic() > until:
+            return
 
 
 if __name__ == "__main__":

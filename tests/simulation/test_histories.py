@@ -10,9 +10,13 @@ import structlog
 from complyq_producer.store import MemoryStore
 from complyq_producer.store.port import ObjectInfo
 from simulation.chaos import History, play
+from simulation.every_call import SHAPES, OneStrike, play_once, strikes
 from simulation.listening import let_hear, listen_to_logs
+from simulation.world import Shape
 
 SEEDS_A_TEST = 60
+STRIDE = 100
+"""Of the faults at calls every hundredth is chosen, three times."""
 ONCE_BROKEN: tuple[int, ...] = ()
 """Seeds whose histories broke a promise before the fault was mended. Drawing differently gives them new meanings."""
 
@@ -45,6 +49,15 @@ def test_a_seed_gives_the_same_history_again(tmp_path: Path) -> None:
     first, second = play(77, tmp_path), play(77, tmp_path)
     assert (first.calls, first.now, first.faults) == (second.calls, second.now, second.faults)
     assert first.calls > 100
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("first", range(3))
+def test_no_single_fault_breaks_a_promise(shape: Shape, first: int, tmp_path: Path) -> None:
+    """Each of some faults at each of some calls; `make simulate` lets every fault strike every call."""
+    chosen = list(strikes(shape, tmp_path))[first::STRIDE]
+    broken = {strike: found for strike in chosen if (found := play_once(shape, tmp_path, OneStrike(strike)).violations)}
+    assert not broken
 
 
 class ForgetfulStore(MemoryStore):

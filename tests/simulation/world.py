@@ -22,6 +22,7 @@ from greenlet import getcurrent
 from complyq_config.errors import ComplyqError
 from complyq_producer import Producer, task_names
 from complyq_producer.errors import InvalidArgumentError, KeyConflictError
+from complyq_producer.layout import BatchKeys
 from complyq_producer.live import LiveJob
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_producer.store import MemoryStore, ObjectStore
@@ -345,6 +346,8 @@ class World:
         def enqueue() -> None:
             batch = self._producer.enqueue(wanted.ids, wanted.type, key=wanted.key)
             self.accepted[batch.id] = wanted
+            if self.store.info(BatchKeys(batch.id).record) is None:
+                self.violated(f"batch {batch.id} was promised before it was accepted")
             if wanted.key and self.owners.setdefault(wanted.key, batch.id) != batch.id:
                 self.violated(f"key {wanted.key} belongs to two batches")
 
