@@ -35,6 +35,8 @@ _PATTERNS = (
     (re.compile(rf"(?i)({_NAMES})({_EQUALS}){_REST_OF_URL}"), rf"\g<1>\g<2>{MASK}"),
     # Fields of JSON bodies and of dictionaries, such as the answer to a token exchange.
     (re.compile(rf"(?i)((?:{_NAMES}){_QUOTE}\s{{0,8}}:\s{{0,8}}b?{_QUOTE})[^\"'\\]++"), rf"\g<1>{MASK}"),
+    # What botocore logs at debug level of each request to S3: its signature, and the token of temporary credentials.
+    (re.compile(r"(?i)((?:signature|x-amz-security-token):(?:\s|\\{1,8}n){0,8})[^\s\"'\\]{16,}+"), rf"\g<1>{MASK}"),
     # What S3 and Cloud Storage repeat of a refused signature.
     (re.compile(r"(<(?:AWSAccessKeyId|SignatureProvided|StringToSign|CanonicalRequest)>)[^<]++"), rf"\g<1>{MASK}"),
     # user:password@ before the host of a URL.

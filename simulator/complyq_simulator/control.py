@@ -30,7 +30,9 @@ async def control(world: World, request: Request) -> Response:
         case "GET", "jobs":
             world.jobs.settle()
             return json_response(200, {"jobs": _jobs(world)})
-    return _invalid(404, "Known: POST, GET, DELETE faults; POST clock; GET journal; GET jobs.")
+        case "GET", "credentials":
+            return json_response(200, {"credentials": _credentials(world)})
+    return _invalid(404, "Known: POST, GET, DELETE faults; POST clock; GET journal; GET jobs; GET credentials.")
 
 
 def _arm(world: World, body: bytes) -> Response:
@@ -69,6 +71,12 @@ def _jobs(world: World) -> list[dict[str, object]]:
         }
         for job in reversed(world.jobs.recent())
     ]
+
+
+def _credentials(world: World) -> list[str]:
+    """Tell what opens something here: what clients have been given to begin with, and what was handed out since."""
+    settings = world.settings
+    return sorted({settings.token, settings.api_key, settings.api_secret, *world.signer.issued, *world.sessions})
 
 
 def _invalid(status: int, message: str) -> Response:

@@ -49,6 +49,8 @@ class Signer:
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)
+        self.issued: set[str] = set()
+        """Every signature and token that was handed out."""
 
     def url(self, origin: str, target: Signable, *, now: float, seconds: int) -> str:
         """Return a signed URL that is valid for so many seconds."""
@@ -61,6 +63,7 @@ class Signer:
             "X-Goog-SignedHeaders": ";".join(sorted(headers)),
         }
         signature = self._sign(_canonical(target.method, target.path, query, headers))
+        self.issued.add(signature)
         return f"{origin}{target.path}?{_encode({**query, 'X-Goog-Signature': signature})}"
 
     def check(self, target: Signable, query: Mapping[str, str], *, now: float) -> Verdict:
@@ -78,7 +81,9 @@ class Signer:
     def token(self, content: TokenContent) -> str:
         """Return a token for a URL of the direct contract."""
         body = urlsafe_b64encode(msgspec.json.encode(content)).decode().rstrip("=")
-        return f"{body}.{self._sign(body)[:64]}"
+        token = f"{body}.{self._sign(body)[:64]}"
+        self.issued.add(token)
+        return token
 
     def read_token(self, token: str) -> TokenContent | None:
         """Return what a token says, or None when it is not one of ours."""

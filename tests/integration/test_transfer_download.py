@@ -16,6 +16,7 @@ from complyq_workers.download import (
     DownloadExpiredError,
     DownloadInterruptedError,
     DownloadRefusedError,
+    DownloadTooLargeError,
     DownloadUnverifiableError,
     download,
 )
@@ -63,7 +64,8 @@ def storage(script: Script) -> Iterator[tuple[Callable[..., Downloaded], io.Byte
 
         def fetch(**options: object) -> Downloaded:
             url = f"{server.url}/b/o?X-Goog-Signature=feedbeef01"
-            return download(transport, url, into, with_bearer=False, patience=AT_ONCE, **options)  # type: ignore[arg-type]
+            options = {"with_bearer": False, "max_bytes": TOTAL, "patience": AT_ONCE, **options}
+            return download(transport, url, into, **options)  # type: ignore[arg-type]
 
         yield fetch, into, server
         transport.close()
@@ -207,6 +209,56 @@ def test_gzip_that_ends_early_is_corruption() -> None:
         fetch()
 
 
+def without_end(head: bytes, block: bytes) -> Script:
+    """Send a block over and over, until the client goes away."""
+
+    def send(exchange: Exchange) -> None:
+        exchange.send_raw(b"HTTP/1.1 200 OK\r\n" + head + b"\r\nConnection: close\r\n\r\n")
+        while True:
+            exchange.send_raw(block)
+
+    return send
+
+
+LIMIT = 3_000_000
+CHUNK = b"%x\r\n%b\r\n" % (TOTAL, LINES)
+BOMB = gzip.compress(b"\n" * (64 << 20))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        answering(200, {"Content-Length": str(LIMIT + 1)}),
+        answering(200, {"Content-Length": str(10**12)}),
+        without_end(b"Transfer-Encoding: chunked", CHUNK),
+        without_end(b"x-goog-hash: crc32c=AAAAAA==", LINES),
+        answering(200, {"Content-Encoding": "gzip"}, BOMB),
+        without_end(b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked", b"%x\r\n%b\r\n" % (len(BOMB), BOMB)),
+        without_end(
+            b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked",
+            b"%x\r\n%b\r\n" % (20_000, gzip.compress(b"") * 1_000),
+        ),
+    ],
+    ids=["announced", "terabyte", "chunks", "until close", "gzip bomb", "endless bombs", "endless nothing"],
+)
+def test_more_than_an_answer_can_have_is_not_taken(script: Script) -> None:
+    """It is stopped at the limit, on the wire and decoded, and not tried again at once."""
+    with storage(script) as (fetch, into, server):
+        with pytest.raises(DownloadTooLargeError, match=str(LIMIT)):
+            fetch(max_bytes=LIMIT)
+        assert len(into.getvalue()) <= LIMIT
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_just_as_much_as_an_answer_can_have_is_taken(encoding: str) -> None:
+    """The limit itself is within the limit."""
+    body = gzip.compress(LINES) if encoding else LINES
+    with storage(answering(200, {"Content-Encoding": encoding}, body)) as (fetch, into, _):
+        assert fetch(max_bytes=TOTAL).bytes == TOTAL
+        assert into.getvalue() == LINES
+
+
 def test_passing_failures_are_borne() -> None:
     """A busy server and a reset connection cost time only."""
     script = in_turn(answering(503), answering(429), lambda exchange: exchange.cut(), whole)
@@ -268,7 +320,7 @@ def test_a_direct_download_carries_the_bearer() -> None:
         transport = Transport([], api.url)
         transport.use(ExchangedBearer("key", "secret", transport))
         url = f"{api.url}/2/compliance/jobs/1/download?token=t"
-        assert download(transport, url, into, with_bearer=True, patience=AT_ONCE).bytes == TOTAL
+        assert download(transport, url, into, with_bearer=True, max_bytes=TOTAL, patience=AT_ONCE).bytes == TOTAL
         transport.close()
     assert [seen.method for seen in api.seen] == ["POST", "GET", "POST", "GET"]
 

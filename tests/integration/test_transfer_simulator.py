@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from complyq_workers.download import download
+from complyq_workers.download import download, most_bytes
 from complyq_workers.upload import (
     Pace,
     SessionGoneError,
@@ -103,7 +103,8 @@ def results(client: XClient, job: ComplianceJob) -> bytes:
     """Download the results of a job."""
     with io.BytesIO() as into:
         url = final(client, job).download_url or ""
-        download(client.transport, url, into, with_bearer=is_direct(url, client.transport.api_url))
+        direct = is_direct(url, client.transport.api_url)
+        download(client.transport, url, into, with_bearer=direct, max_bytes=most_bytes(TOTAL))
         return into.getvalue()
 
 

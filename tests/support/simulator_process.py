@@ -49,6 +49,11 @@ class Simulator:
         jobs: list[dict[str, Any]] = json.loads(self._control("GET", "jobs"))["jobs"]
         return jobs
 
+    def credentials(self) -> list[str]:
+        """Return all that opens something: bearer, key and secret, and every signature, token and session so far."""
+        credentials: list[str] = json.loads(self._control("GET", "credentials"))["credentials"]
+        return credentials
+
     def _control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
         with _open(Request(f"{self.api_url}/_simulator/{path}", data, method=method), timeout=30) as answer:  # noqa: S310 - a loopback URL

@@ -98,6 +98,9 @@ def test_passwords_in_urls_are_removed(secret: str, scheme: str, user: str) -> N
         f"aws_secret_access_key = '{SECRET}' secret_access_key={SECRET}",
         f"https://s3.example/b/k?AWSAccessKeyId={SECRET}&Signature={SECRET}%3D&Expires=1",
         f"<Error><Code>SignatureDoesNotMatch</Code><SignatureProvided>{SECRET}</SignatureProvided></Error>",
+        f"Signature:\n{SECRET}",
+        json.dumps(f"Signature:\n{SECRET}"),
+        f"CanonicalRequest:\nGET\n/b/k\n\nx-amz-date:20261122T065958Z\nx-amz-security-token:{SECRET}\n\nhost;x-amz-date",
         f"Set-Cookie: guest_id={SECRET}; Path=/",
         f"redis://h:6379/0?password={SECRET}",
         f"http://user:{SECRET}@x@proxy:3128",
@@ -119,6 +122,7 @@ def test_other_credentials_are_removed(text: str) -> None:
         "GET https://api.x.com/2/compliance/jobs?type=tweets answered 409",
         "s3://bucket/prefix/batches/0193/ids/00000.txt",
         "x-goog-hash: crc32c=AAAAAA==",
+        "SignatureDoesNotMatch: check the signature: it is wrong",
         "batch 0193a2 has 3 parts, mail me@example.org",
     ],
 )

@@ -168,12 +168,21 @@ def test_error_that_is_null_is_no_error() -> None:
         (b'{"id":["7"]}', "without an ID"),
         (b'{"error":"internal"}', "without an ID"),
         (b'{"id":"7","x":"' + b"x" * MAX_LINE_BYTES + b'"}', "longer than 65536 bytes"),
+        (b'{"id":"7","x":' + b"[" * 65 + b"]" * 65 + b"}", "nested more than 64 deep"),
+        (b'{"id":"7","error":' + b'{"a":' * 9_000 + b"1" + b"}" * 9_000 + b"}", "nested more than 64 deep"),
+        (b"[" * 60_000, "not a JSON object"),
     ],
 )
 def test_damaged_lines_are_never_taken_for_anything(line: bytes, why: str) -> None:
     """A line that does not say which ID it is about is refused, so that nobody takes the ID for compliant."""
     with pytest.raises(UnreadableLineError, match=why):
         parse_line(line, "tweets")
+
+
+def test_brackets_side_by_side_or_in_text_are_not_deep() -> None:
+    """A long list of small objects is passed on, and so is a text full of brackets."""
+    line = b'{"id":"7","x":[' + b'{"a":[]},' * 1_000 + b'1],"y":"' + b'[{\\"' * 1_000 + b'"}'
+    assert len(stored(line)["x"]) == 1_001
 
 
 def test_ids_of_ours_are_64_bit_numbers() -> None:

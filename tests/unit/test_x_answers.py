@@ -111,3 +111,12 @@ def test_header_facts() -> None:
     assert rate_limit_from(headers) == RateLimit(150, 149, 1795341600)
     assert date_from({"date": "soon"}) is None
     assert rate_limit_from({"x-rate-limit-limit": "many"}) is None
+
+
+def test_an_error_of_a_job_holds_no_credential() -> None:
+    """It goes into facts and events: a signed URL that X repeats there loses its query."""
+    job = job_from({"id": "1", "error": {"detail": "cannot read https://h/o?X-Goog-Signature=feedbeef01"}})
+    assert job is not None
+    assert job.error is not None
+    assert "https://h/o" in job.error
+    assert "feedbeef01" not in job.error

@@ -178,7 +178,9 @@ def test_what_each_status_means(call: Call, status: int, error: type[XError]) ->
         assert caught.value.rate_limit == RateLimit(150, 3, 1795341600)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"null", b"{}", b'{"data":{}}', b'{"data":{"name":"n"}}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"null", b"{}", b'{"data":{}}', b'{"data":{"name":"n"}}', b"\xff", b'{"data":' + b"[" * 30_000]
+)
 @pytest.mark.parametrize("call", [create, get])
 def test_an_unreadable_answer_is_ambiguous(call: Call, body: bytes) -> None:
     """The job may exist although the answer does not say so."""

@@ -28,6 +28,7 @@ from complyq_workers.x.error_bodies import describe, mask, xml_code
         (b"", ""),
         (b"\x00\xff\x01", ""),
         (b"[1,2]", ""),
+        (b'{"detail":' + b"[" * 30_000, ""),
         (b"\nline one\r\n line two \n", "line one line two"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 
 from complyq_config.errors import ConfigurationError
 from complyq_workers.x.errors import ForbiddenOriginError
-from complyq_workers.x.origins import AllowedOrigins, is_direct, location, origin_of
+from complyq_workers.x.origins import AllowedOrigins, is_direct, location, origin_of, resolve, target_of
 
 API = "https://api.x.com"
 
@@ -62,6 +62,54 @@ def test_message_names_the_origin_but_not_the_query() -> None:
         AllowedOrigins(API).require("https://evil.example/path?token=verysecret")
     assert "https://evil.example" in str(caught.value)
     assert "verysecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://\u0430pi.x.com/2?token=verysecret", r"\u0430pi.x.com"),
+        ("https://api.x.com:verysecret@evil.example/2", "evil.example"),
+        ("https://xn--pi-7ia.x.com/2?token=verysecret", "https://xn--pi-7ia.x.com"),
+        ("https://[2001:db8::1]:8443/2?token=verysecret", "https://[2001:db8::1]:8443"),
+        ("http://storage.googleapis.com/b?X-Goog-Signature=verysecret", "http://storage.googleapis.com is plain http"),
+        ("https://api.x.com:port/2?token=verysecret", "api.x.com:port"),
+        ("ftp://evil.example/2?token=verysecret", "evil.example"),
+        ("https://api.x.com\\@evil.example/?token=verysecret", "api.x.com"),
+        ("https://[::1/2?token=verysecret", "[::1"),
+        ("?token=verysecret", "nowhere"),
+    ],
+)
+def test_whatever_is_wrong_with_a_url_its_host_is_told(url: str, shown: str) -> None:
+    """An operator reads in the log where X's URL led, in ASCII, and no credential."""
+    with pytest.raises(ForbiddenOriginError) as caught:
+        AllowedOrigins(API).require(url)
+    assert shown in str(caught.value)
+    assert str(caught.value).isascii()
+    assert "verysecret" not in str(caught.value)
+    assert "nothing was sent" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "origin"),
+    [
+        ("https://evil.example/a?token=verysecret", "https://evil.example"),
+        ("//evil.example/a", "https://evil.example"),
+        ("/elsewhere", "https://api.x.com"),
+        ("", "https://api.x.com"),
+        ("http://evil.example/", "'evil.example'"),
+        ("http://[", "'['"),
+        ("https://user:verysecret@evil.example/", "'evil.example'"),
+    ],
+)
+def test_where_a_redirect_leads_is_told(reference: str, origin: str) -> None:
+    """Relative or absolute, proper or not: the message names the origin or the host, and no more."""
+    assert target_of("https://api.x.com/2/jobs", reference) == origin
+
+
+def test_a_malformed_location_is_forbidden() -> None:
+    """It is an error that the pipeline knows, not one of the URL parser."""
+    with pytest.raises(ForbiddenOriginError):
+        resolve("https://storage.googleapis.com/b/o", "http://[")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "[::1]", "localhost"])

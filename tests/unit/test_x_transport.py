@@ -1,7 +1,9 @@
 """The one door through which requests leave, against real servers on loopback."""
 
+import gzip
 import logging
 import os
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +98,7 @@ def test_no_redirect_is_followed(status: int) -> None:
         ):
             transport.send(Request("GET", f"{api.url}/a", bearer=True))
     assert other.seen == []
+    assert f"redirect to {other.url};" in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
@@ -230,6 +233,36 @@ def test_error_bodies_are_read_in_part() -> None:
     """An endless error page does not fill the memory."""
     with scripted_server(answering(500, body=b"x" * 1_000_000)) as api, transport_to(api) as transport:
         assert len(transport.send(Request("GET", f"{api.url}/a")).body) == 64 * 1024
+
+
+def test_a_compressed_error_page_does_not_fill_the_memory() -> None:
+    """Of an error that would expand to a gigabyte only the beginning is decoded."""
+    bomb = gzip.compress(b" " * (64 << 20))
+    with (
+        scripted_server(answering(500, {"Content-Encoding": "gzip"}, bomb)) as api,
+        transport_to(api) as transport,
+    ):
+        tracemalloc.start()
+        try:
+            assert len(transport.send(Request("GET", f"{api.url}/a")).body) <= 64 * 1024
+            assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"X-Long: " + b"x" * 1_000_000, b"\r\n".join(b"X-Many: %d" % number for number in range(1_000))],
+    ids=["long", "many"],
+)
+def test_endless_headers_are_an_error_of_ours(head: bytes) -> None:
+    """An answer whose headers have no end is none."""
+    with (
+        scripted_server(lambda exchange: exchange.send_raw(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")) as api,
+        transport_to(api) as transport,
+        pytest.raises(AmbiguousAnswerError),
+    ):
+        transport.send(Request("GET", f"{api.url}/a"))
 
 
 def test_a_401_is_final_for_a_given_bearer() -> None:

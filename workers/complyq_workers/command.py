@@ -12,8 +12,10 @@ import structlog
 import typer
 
 from complyq_config.errors import ComplyqError
-from complyq_config.logging import configure_logging
+from complyq_config.logging import configure_logging, log_uncaught_exceptions
+from complyq_config.redaction import redact
 from complyq_config.settings import load_settings
+from complyq_workers import preemption
 from complyq_workers.supervisor import is_supervised, run_together
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class Role(StrEnum):
 PROCESSES = {Role.CONTROL: 2, Role.TRANSFER: 2}
 """How many steps a worker runs at once; there is one upload at a time for each type."""
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)  # the log has them, without credentials
 
 
 @app.command()
@@ -79,13 +81,14 @@ def _prove_settings(settings: Settings) -> None:
     from complyq_workers.wiring import build_ports  # noqa: PLC0415 - boto3 and cryptography are slow to import
 
     configure_logging(settings.log_format, settings.log_level)
+    log_uncaught_exceptions()
     log.info("settings", **settings.effective())
     build_ports(settings).store.verify()
 
 
 def _run(role: Role, processes: int, settings: Settings) -> None:
     """Become a Celery worker of one role."""
-    # Read by billiard when it is imported: SIGTERM then gives running steps a limited time, instead of all of it.
+    # Read by billiard when it is imported: SIGTERM for a whole process group then ends no step before its time.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     from complyq_config.celery_settings import queue_names  # noqa: PLC0415 - imports kombu
     from complyq_workers.app import app as celery_app  # noqa: PLC0415 - after REMAP_SIGTERM
@@ -95,6 +98,8 @@ def _run(role: Role, processes: int, settings: Settings) -> None:
         "--quiet", "worker", "--queues", queue, "--concurrency", str(processes), "--hostname", worker_name(role, settings.namespace),
         "--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair", "--loglevel", settings.log_level,
     ])  # fmt: skip
+    # Celery's own exit code does not come out of `worker_main`: a worker that died of an error would seem stopped.
+    raise typer.Exit(0 if preemption.has_begun() else 1)
 
 
 def worker_name(role: Role, namespace: str) -> str:
@@ -116,5 +121,5 @@ def main() -> None:
     try:
         app()
     except ComplyqError as error:
-        typer.echo(f"complyq worker: {error}", err=True)
+        typer.echo(f"complyq worker: {redact(str(error))}", err=True)
         sys.exit(2)

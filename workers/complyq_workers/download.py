@@ -6,6 +6,7 @@ ComplyqError
     ├── DownloadRefusedError        another refusal, which repeating will not change
     ├── DownloadInterruptedError    it broke off several times without progress; try again later
     ├── DownloadCorruptError        again and again, what came is not what the server says it stores
+    ├── DownloadTooLargeError       more bytes than an answer to what was asked could have
     └── DownloadUnverifiableError   nothing in the answer would tell a whole body from a truncated one
 
 Beside these: ForbiddenOriginError, RedirectRefusedError and UnauthorizedError of complyq_workers.x.errors.
@@ -41,14 +42,22 @@ __all__ = [
     "DownloadExpiredError",
     "DownloadInterruptedError",
     "DownloadRefusedError",
+    "DownloadTooLargeError",
     "DownloadUnverifiableError",
     "Downloaded",
     "download",
     "is_direct",
+    "most_bytes",
 ]
 
 BLOCK_BYTES = 256 * 1024
 """How much is read at once: also on a slow line, progress is reported well within a lease."""
+
+BYTES_PER_ID = 1024
+"""What an answer may have for each ID that was asked for: six times X's longest line."""
+
+SPARE_BYTES = 16 << 20
+"""What it may have beside, so that an oddity of X's in a small job ends nothing."""
 
 Progress = Callable[[int, int | None], None]
 """Is told how many bytes came over the wire, and of how many (None: unknown)."""
@@ -75,6 +84,10 @@ class DownloadInterruptedError(DownloadError):
 
 class DownloadCorruptError(DownloadError):
     """What came is not what the server says it stores."""
+
+
+class DownloadTooLargeError(DownloadError):
+    """There are more bytes than an answer to what was asked could have; the rest was not read."""
 
 
 class DownloadUnverifiableError(DownloadError):
@@ -105,12 +118,18 @@ class Announced:
     """The strong ETag where the server also accepts ranges, else None."""
 
 
+def most_bytes(ids: int) -> int:
+    """Give the size, decoded, beyond which a download cannot be the results of so many IDs."""
+    return ids * BYTES_PER_ID + SPARE_BYTES
+
+
 def download(
     transport: Transport,
     url: str,
     into: BinaryIO,
     *,
     with_bearer: bool,
+    max_bytes: int,
     on_progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> Downloaded:
@@ -121,6 +140,7 @@ def download(
         url: The job's download URL.
         into: A file opened for writing; it is cut back to nothing where the download has to start over.
         with_bearer: The URL is one of the API itself: see `is_direct`.
+        max_bytes: How large the body may be, on the wire and decoded: see `most_bytes`.
         on_progress: Told as bytes flow; whatever it raises ends the download, as it is.
         patience: How failures are borne.
 
@@ -129,7 +149,7 @@ def download(
         UnauthorizedError, ForbiddenOriginError, RedirectRefusedError: As the transport says.
     """
     request = Request("GET", url, bearer=with_bearer)
-    return _Download(transport, request, into, on_progress, patience or Patience()).run()
+    return _Download(transport, request, into, max_bytes, on_progress, patience or Patience()).run()
 
 
 def read_announced(headers: Mapping[str, str]) -> Announced:
@@ -181,10 +201,16 @@ def refusal(reply: Reply, url: str) -> DownloadError | UnauthorizedError:
 class _Partial:
     """What has come so far of one body, in the file."""
 
-    def __init__(self, announced: Announced, into: BinaryIO) -> None:
-        """Begin a body at the file's start; what an earlier attempt left there is cut off."""
+    def __init__(self, announced: Announced, into: BinaryIO, max_bytes: int) -> None:
+        """Begin a body at the file's start; what an earlier attempt left there is cut off.
+
+        Raises:
+            DownloadTooLargeError: It is announced to be too large.
+        """
         self.announced = announced
         self.received = 0
+        self._max_bytes = max_bytes
+        self._require_room(announced.length or 0)
         self._written = 0
         self._crc32c = 0
         self._inflater = Inflater() if announced.encoding else None
@@ -193,10 +219,17 @@ class _Partial:
         into.truncate()
 
     def take(self, block: bytes) -> None:
-        """Write the next bytes."""
+        """Write the next bytes.
+
+        Raises:
+            DownloadTooLargeError: There are too many of them, or they expand to too many.
+            MalformedBodyError: They are no gzip, although they should be.
+        """
         self.received += len(block)
+        self._require_room(self.received)
         self._crc32c = google_crc32c.extend(self._crc32c, block)
         for piece in [block] if self._inflater is None else self._inflater.feed(block):
+            self._require_room(self._written + len(piece))
             self._written += self._into.write(piece)
 
     def finish(self) -> Downloaded:
@@ -224,6 +257,12 @@ class _Partial:
             return {}
         return {"Range": f"bytes={self.received}-", "If-Match": self.announced.validator}
 
+    def _require_room(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise DownloadTooLargeError(
+                f"The download has {size} bytes or more, where an answer to what was asked has {self._max_bytes} at most."
+            )
+
 
 @dataclass(slots=True)
 class _Download:
@@ -232,6 +271,7 @@ class _Download:
     transport: Transport
     request: Request
     into: BinaryIO
+    max_bytes: int
     on_progress: Progress | None
     patience: Patience
     partial: _Partial | None = None
@@ -266,7 +306,7 @@ class _Download:
                 return partial
             raise self._start_over("The server answered with another range than was asked for.")
         if answer.status == 200:
-            return _Partial(read_announced(answer.headers), self.into)
+            return _Partial(read_announced(answer.headers), self.into, self.max_bytes)
         if wanted and answer.status in {400, 412, 416}:
             raise self._start_over(f"The server answered {answer.status} to a resumed download.")
         raise self._refused(answer.reply())

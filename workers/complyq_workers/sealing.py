@@ -40,7 +40,7 @@ class Sealer:
             UnsealError: if another key sealed it, or it is damaged.
         """
         try:
-            return self._fernet.decrypt(sealed).decode()
+            return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken:
             raise UnsealError("sealed with another key (COMPLYQ_SEAL_KEY or the bearer has changed)") from None
 

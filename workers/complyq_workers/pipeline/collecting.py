@@ -22,8 +22,9 @@ from complyq_workers.download import (
     DownloadInterruptedError,
     download,
     is_direct,
+    most_bytes,
 )
-from complyq_workers.pipeline.finishing import record_attempts, settle_hints
+from complyq_workers.pipeline.finishing import checked_at, leave_uncollected, settle_hints
 from complyq_workers.pipeline.hints import job_hints, plan_hint
 from complyq_workers.pipeline.lease import STEP_SECONDS
 from complyq_workers.pipeline.remote import BudgetError
@@ -44,7 +45,6 @@ from complyq_workers.x.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from complyq_producer.facts import PlannedPart
     from complyq_producer.model import BatchId
@@ -97,6 +97,7 @@ def _download(ports: Ports, job: JobView, into: Path, lease: StepLease) -> None:
             url,
             file,
             with_bearer=is_direct(url, ports.limits.api_url),
+            max_bytes=most_bytes(job.plan.count if job.plan else 0),
             on_progress=_watch(ports, lease),
             patience=Patience(wait=ports.clock.sleep),
         )
@@ -175,12 +176,12 @@ def _record(
         )
         for files, summary, key, rejected_key in stored
     ]
-    collected = Collected(available=True, parts=parts, checked_at=_checked_at(ports, job), foreign=foreign)
+    collected = Collected(available=True, parts=parts, checked_at=checked_at(ports, job), foreign=foreign)
     _, ours = ports.facts.create(job.keys.collected, collected)
     ports.coordination.clear_failures(_failures(job))
     if ours:
         log.info("results_collected", plan=job.keys.plan_number, results=sum(part.count for part in parts))
-    return _closed(job)
+    return done(plan_hint(job.keys.type), *settle_hints(job))
 
 
 def _inline_batches(ports: Ports, stored: list[tuple[PartFiles, PartSummary, str, str | None]]) -> set[str]:
@@ -213,19 +214,7 @@ def _unusable(ports: Ports, job: JobView, error: ComplyqError) -> Outcome:
 def _unavailable(ports: Ports, job: JobView, error: str) -> Outcome:
     """The job is done and its results are lost: its parts are planned again."""
     log.error("results_unavailable", plan=job.keys.plan_number, remote=job.remote_id, error=error)
-    record_attempts(ports, job, UNAVAILABLE, error=error, counted=True)
-    lost = Collected(available=False, parts=[], checked_at=_checked_at(ports, job), error=error)
-    ports.facts.create(job.keys.collected, lost)
-    return _closed(job)
-
-
-def _closed(job: JobView) -> Outcome:
-    return done(plan_hint(job.keys.type), *settle_hints(job))
-
-
-def _checked_at(ports: Ports, job: JobView) -> datetime:
-    """When the upload finished: what X says about an ID later than that is not in these results."""
-    return job.uploaded.finished_at if job.uploaded else ports.clock.now()
+    return leave_uncollected(ports, job, UNAVAILABLE, error=error, counted=True)
 
 
 def _log_surprises(job: JobView, collection: Collection) -> None:
@@ -233,9 +222,10 @@ def _log_surprises(job: JobView, collection: Collection) -> None:
         unexpected = unexpected_values(files.summary)
         if unexpected:
             log.warning("unexpected_values", batch=files.batch_id, part=files.part, values=unexpected)
-    if collection.foreign or collection.unattributed:
-        log.warning("surprising_results", plan=job.keys.plan_number, foreign=collection.foreign,
-                    examples=collection.foreign_examples, unattributed=collection.unattributed)  # fmt: skip
+    if collection.foreign or collection.repeated or collection.unattributed:
+        log.warning("surprising_results", plan=job.keys.plan_number, lines=collection.lines, foreign=collection.foreign,
+                    examples=collection.foreign_examples, repeated=collection.repeated,
+                    unattributed=collection.unattributed)  # fmt: skip
 
 
 def _ids_key(part: PlannedPart) -> str:

@@ -4,6 +4,8 @@ X's format is documented loosely and has changed before, so a line is taken for 
 unknown are passed on, values that are unknown too; only a line that does not tell which ID it is about is refused.
 """
 
+import itertools
+import re
 from typing import Any
 
 import msgspec
@@ -13,6 +15,8 @@ from complyq_workers.results.times import to_utc_milliseconds
 
 MAX_LINE_BYTES = 65_536
 MAX_ID = 2**64 - 1
+MAX_DEPTH = 64
+"""How deeply objects and lists may be nested: readers of results, in whatever language, break far beyond."""
 
 
 class UnreadableLineError(ValueError):
@@ -27,7 +31,7 @@ def parse_line(line: bytes, job_type: str) -> Result | Rejected | None:
         job_type: "tweets" or "users", which X does not repeat in each line.
 
     Raises:
-        UnreadableLineError: if it is too long, not a JSON object, or names no ID.
+        UnreadableLineError: if it is too long, nested too deeply, not a JSON object, or names no ID.
     """
     if len(line) > MAX_LINE_BYTES:
         raise UnreadableLineError(f"longer than {MAX_LINE_BYTES} bytes")
@@ -52,6 +56,8 @@ class _UsualLine(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     redacted_at: str | None = None
 
 
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _decode_usual = msgspec.json.Decoder(_UsualLine).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -91,11 +97,25 @@ def _parse_unusual(line: bytes, job_type: str) -> Result | Rejected | None:
 def _fields_of(text: bytes) -> dict[str, msgspec.Raw]:
     try:
         text.decode()  # fields that are only passed on are not decoded one by one
-        return _decode_fields(text)
+        fields = _decode_fields(text)
+        is_deep = _is_deep(text)
+    except RecursionError:
+        is_deep = True
     except msgspec.ValidationError:
         raise UnreadableLineError("not a JSON object") from None
     except ValueError:
         raise UnreadableLineError("not JSON") from None
+    if is_deep:
+        raise UnreadableLineError(f"nested more than {MAX_DEPTH} deep")
+    return fields
+
+
+def _is_deep(text: bytes) -> bool:
+    """Measure valid JSON; of other text the search for strings could take very long."""
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return False
+    steps = (_STEPS.get(byte, 0) for byte in _STRINGS.sub(b"", text))
+    return max(itertools.accumulate(steps)) > MAX_DEPTH
 
 
 def _identifier(fields: dict[str, msgspec.Raw]) -> str:

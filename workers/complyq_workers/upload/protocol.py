@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urljoin
 
 from complyq_workers.upload.errors import (
     CorruptUploadError,
@@ -25,6 +24,7 @@ from complyq_workers.x.error_bodies import describe, xml_code
 from complyq_workers.x.errors import UnauthorizedError
 from complyq_workers.x.hashes import goog_hashes, number_in
 from complyq_workers.x.messages import Reply, Request, StreamedBody
+from complyq_workers.x.origins import resolve
 
 CHUNK_UNIT = 256 * 1024
 """Every request but the last carries a multiple of this many bytes."""
@@ -78,6 +78,7 @@ def read_start(reply: Reply, upload_url: str) -> str:
     Raises:
         StartRefusedError: This URL allows no resumable upload.
         WindowExpiredError, UploadRefusedError, TransientUploadError: As in `read_progress`.
+        ForbiddenOriginError: The session URI is malformed.
     """
     if reply.status in {200, 201}:
         return _session_uri(reply, upload_url)
@@ -200,7 +201,7 @@ def _session_uri(reply: Reply, upload_url: str) -> str:
     if not location:
         message = f"The server answered {reply.status} to the start of a session, without saying where it is."
         raise UploadRefusedError(message, status=reply.status)
-    return urljoin(upload_url, location)
+    return resolve(upload_url, location)
 
 
 def _persisted(range_header: str | None, total: int) -> int:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from complyq_config.redaction import redact
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -144,7 +146,8 @@ def _text(raw: object) -> str | None:
 
 
 def _error_text(raw: Any) -> str | None:
+    """What X says of a failed job. It goes into facts and events, so a URL in it loses its query."""
     if raw is None or raw == "":
         return None
     text = raw if isinstance(raw, str) else msgspec.json.encode(raw).decode()
-    return text[:_ERROR_CHARACTERS]
+    return redact(text)[:_ERROR_CHARACTERS]

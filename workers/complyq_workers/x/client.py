@@ -204,7 +204,7 @@ def _decoded(reply: Reply, name: str) -> dict[str, Any]:
 def _json(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError):
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
         return None
 
 

@@ -151,7 +151,7 @@ def _token_from(reply: Reply, url: str) -> str:
 def _token_in(body: bytes) -> str | None:
     try:
         raw = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError):
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
         return None
     token = raw.get("access_token") if isinstance(raw, dict) else None
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):

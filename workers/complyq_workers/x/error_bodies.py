@@ -53,7 +53,7 @@ def _secrets_of(url: str) -> list[str]:
 def _from_json(text: str) -> str:
     try:
         raw = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError):
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
         return ""
     return _from_object(raw) if isinstance(raw, dict) else ""
 

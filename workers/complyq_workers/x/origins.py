@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from complyq_config.errors import ConfigurationError
 from complyq_workers.x.errors import ForbiddenOriginError
@@ -21,6 +21,8 @@ STORAGE_ORIGIN = "https://storage.googleapis.com"
 # parsers, and what we check must be what the HTTP library connects to.
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+")
+_AUTHORITY = re.compile(r"[a-z]+://([^/?#\\]{1,300})", re.IGNORECASE)
+_SHOWN_CHARACTERS = 100
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _DIRECT_PATH = re.compile(r"/2/compliance/jobs/[^/]+/(?:upload|download)/?$")
 
@@ -52,14 +54,14 @@ def origin_of(url: str) -> Origin:
 
     Raises:
         ForbiddenOriginError: It is no http(s) URL, holds user information or a strange port, or is plain
-            http to another machine. The message never shows the query.
+            http to another machine. The message names the host where there is one, and never shows the query.
     """
     parts = _split(url)
     if parts.scheme not in _DEFAULT_PORTS:
-        raise ForbiddenOriginError("A URL that is neither https nor http was refused; nothing was sent.")
+        raise _refusal(url, "is neither https nor http")
+    origin = Origin(parts.scheme, _host_of(parts, url), _port_of(parts, url))
     if "@" in parts.netloc:
-        raise ForbiddenOriginError("A URL with a user name in it was refused; nothing was sent.")
-    origin = Origin(parts.scheme, _host_of(parts), _port_of(parts))
+        raise _refusal(url, "has a user name in it")
     if origin.scheme == "http" and not origin.is_loopback:
         raise ForbiddenOriginError(f"{origin} is plain http to another machine; nothing was sent. Use https.")
     return origin
@@ -116,24 +118,53 @@ def location(url: str) -> str:
         return "a malformed URL"
 
 
+def resolve(base: str, reference: str) -> str:
+    """Give the URL that a Location header leads to.
+
+    Raises:
+        ForbiddenOriginError: It is malformed.
+    """
+    with suppress(ValueError):
+        return urljoin(base, reference)
+    raise _refusal(reference, "is malformed")
+
+
+def target_of(base: str, reference: str) -> str:
+    """Name the origin that a Location header leads to, for messages; only its host where it is no proper one."""
+    try:
+        return str(origin_of(resolve(base, reference)))
+    except ForbiddenOriginError:
+        return _host_shown(reference)
+
+
 def _split(url: str) -> SplitResult:
     if _URL_CHARACTERS.fullmatch(url):
         with suppress(ValueError):
             return urlsplit(url)
-    raise ForbiddenOriginError("A malformed URL was refused; nothing was sent.")
+    raise _refusal(url, "is malformed")
 
 
-def _host_of(parts: SplitResult) -> str:
+def _refusal(url: str, why: str) -> ForbiddenOriginError:
+    """Make the error for a URL that has no proper origin, with its host in ASCII as far as it can be told."""
+    return ForbiddenOriginError(f"A URL to {_host_shown(url)} {why}; nothing was sent.")
+
+
+def _host_shown(url: str) -> str:
+    found = _AUTHORITY.match(url)
+    return ascii(found[1].rpartition("@")[2][:_SHOWN_CHARACTERS]) if found else "nowhere"
+
+
+def _host_of(parts: SplitResult, url: str) -> str:
     try:
         host = parts.hostname or ""
     except ValueError:
         host = ""
     if not _HOST.fullmatch(host):
-        raise ForbiddenOriginError("A URL without a readable host was refused; nothing was sent.")
+        raise _refusal(url, "names no readable host")
     return host
 
 
-def _port_of(parts: SplitResult) -> int:
+def _port_of(parts: SplitResult, url: str) -> int:
     try:
         port = parts.port
     except ValueError:
@@ -141,5 +172,5 @@ def _port_of(parts: SplitResult) -> int:
     if port is None and not parts.netloc.endswith(":"):
         return _DEFAULT_PORTS[parts.scheme]
     if not port:
-        raise ForbiddenOriginError("A URL with a malformed port was refused; nothing was sent.")
+        raise _refusal(url, "names a malformed port")
     return port

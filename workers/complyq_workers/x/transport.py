@@ -17,7 +17,7 @@ from complyq_workers.x.connection import PatientAdapter, hide_queries_in_logs
 from complyq_workers.x.errors import ForbiddenOriginError, RedirectRefusedError, UnauthorizedError
 from complyq_workers.x.failures import VENDOR_ERRORS, broken_answer, no_answer
 from complyq_workers.x.messages import Reply, Request
-from complyq_workers.x.origins import AllowedOrigins, Origin, location
+from complyq_workers.x.origins import AllowedOrigins, Origin, location, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -235,7 +235,8 @@ def _refuse_redirect(response: requests.Response, request: Request) -> None:
     status = response.status_code
     if not 300 <= status < 400 or (request.resumable and status == 308):
         return
-    message = f"{request.name} answered {status}, a redirect; those are never followed."
+    target = target_of(request.url, response.headers.get("Location", ""))
+    message = f"{request.name} answered {status}, a redirect to {target}; those are never followed."
     raise RedirectRefusedError(message, status=status)
 
 
