@@ -74,4 +74,5 @@ class Player:
         following = world.next_event() or world.sweep_at
         if world.now - world.changed_at > DULL_SECONDS:
             following += DULL_SECONDS
+            world.release()
         world.pass_time(max(0.0, following - world.now))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -130,6 +130,14 @@ class World:
         """Have a producer cancel a batch."""
         self.cancelled.add(batch_id)
         self._start(f"cancel {batch_id}", skew, lambda: self._try(lambda: self._producer.cancel(batch_id)))
+
+    def release(self) -> None:
+        """Have an operator release what is parked."""
+        for work in self.producer(self.store).parked():
+            self._say(f"{work.batch_id} is released")
+            self._start(
+                f"release {work.batch_id}", 0.0, partial(self._try, partial(self._producer.release, work.batch_id))
+            )
 
     def deliver(self, place: int, skew: float = 0.0) -> None:
         """Give a message to a worker."""
@@ -283,9 +291,9 @@ class World:
         if self.running:
             self.running.disturbed = True
 
-    def witness_created(self, job: RemoteJob) -> None:
+    def witness_created(self, job: RemoteJob, *, excused: bool = False) -> None:
         """Look at a remote job that has just been created: by the running actor, or too late by one that gave up."""
-        job.excused = self.running is not None and self.running.disturbed
+        job.excused = excused or (self.running is not None and self.running.disturbed)
         others = [other for other in self.x.active(job.type) if other is not job and not other.excused]
         if others and not job.excused:
             self.violated(f"{job.name} and {others[0].name} are active at once")
@@ -504,7 +512,7 @@ def _limits(spool: Path, max_upload_bytes: int) -> Limits:
         poll_min_seconds=30.0,
         poll_max_seconds=60.0,
         max_attempts=MAX_ATTEMPTS,
-        **({"max_parked_hours": 12.0} if "max_parked_hours" in Limits.__slots__ else {}),
+        max_parked_hours=12.0,
         events_inline_max=5,
         lease_seconds=LEASE_SECONDS,
         sweep_seconds=SWEEP_SECONDS,

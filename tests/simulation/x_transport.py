@@ -107,8 +107,7 @@ class SimulatedTransport:
         known = len(self._world.x.jobs)
         self._world.x.answer(request)
         for job in list(self._world.x.jobs.values())[known:]:
-            self._world.witness_created(job)
-            job.excused = job.excused or excused
+            self._world.witness_created(job, excused=excused)
 
     def _upload(self, request: Request, operation: str) -> Reply:
         world, fault = self._world, self._world.struck
