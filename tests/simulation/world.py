@@ -33,7 +33,7 @@ from complyq_workers.sealing import Sealer
 from complyq_workers.x import StaticBearer, Transport, XClient
 from simulation.actors import Actor, CrashedError, make_actor
 from simulation.gates import CRASHES, ERRORS, FREEZES, REPEAT, Gate
-from simulation.x_server import API, SECRET, RemoteJob, XServer
+from simulation.x_server import API, DOWNLOAD_SECONDS, SECRET, RemoteJob, XServer
 from simulation.x_transport import SimulatedTransport
 
 EPOCH = datetime(2026, 11, 1, tzinfo=UTC)
@@ -297,7 +297,8 @@ class World:
         others = [other for other in self.x.active(job.type) if other is not job and not other.excused]
         if others and not job.excused:
             self.violated(f"{job.name} and {others[0].name} are active at once")
-        again = [other for other in self.x.jobs.values() if other is not job and other.name == job.name]
+        listed = [other for other in self.x.jobs.values() if self.now < other.created_at + DOWNLOAD_SECONDS]
+        again = [other for other in listed if other is not job and other.name == job.name]
         if again and not job.excused and not any(other.excused for other in again):
             self.violated(f"{job.name} was created again")
 
