@@ -5,8 +5,8 @@ therefore prefer a prompt stop and a prompt error over keeping messages at any p
 
 What is no setting belongs to the worker's command line: ``--without-gossip --without-mingle --without-heartbeat``
 (workers need not know of each other; health is read from what they do), ``-O fair``, the queues (``-Q``), and
-the environment variable ``REMAP_SIGTERM=SIGQUIT`` before Celery is imported, without which SIGTERM
-waits for running tasks without end and `worker_soft_shutdown_timeout` has no effect.
+the environment variable ``REMAP_SIGTERM=SIGQUIT`` before Celery is imported: the processes of the steps then ignore
+SIGTERM, which some supervisors send to all processes of a service, and leave it to their worker.
 """
 
 from dataclasses import dataclass
@@ -28,15 +28,19 @@ unacknowledged: its countdown, then the step before it in the same process, then
 is safe, because work whose message is lost is found by the sweep within a minute."""
 TRANSFER_TASKS = ("complyq.upload_job", "complyq.collect_job")
 """The tasks that move many bytes and take minutes. All others are short."""
+MAX_DEAD_LETTERS = 1_000
+"""The newest malformed messages are kept, up to this many."""
 _REDIS_SCHEMES = frozenset({"redis", "rediss"})
 
 
 @dataclass(frozen=True, slots=True)
 class QueueNames:
-    """The two queues. Short steps have their own, so that polling and planning go on while every transfer slot is busy."""
+    """The queues. Short steps have their own, so that polling and planning go on while every transfer slot is busy."""
 
     control: str
     transfer: str
+    dead: str
+    """Malformed messages, for an operator to look at; no worker reads it."""
 
 
 def queue_names(settings: Settings) -> QueueNames:
@@ -45,7 +49,14 @@ def queue_names(settings: Settings) -> QueueNames:
     On Redis the key prefix keeps installations apart; RabbitMQ knows no prefix, so there the names do.
     """
     stem = "complyq" if _is_redis(settings) else f"complyq.{settings.namespace}"
-    return QueueNames(control=f"{stem}.control", transfer=f"{stem}.transfer")
+    return QueueNames(control=f"{stem}.control", transfer=f"{stem}.transfer", dead=f"{stem}.dead")
+
+
+def dead_letter_queue(settings: Settings) -> Queue:
+    """Return the queue of malformed messages, reached by its name alone."""
+    return Queue(
+        queue_names(settings).dead, exchange=Exchange(""), routing_key=queue_names(settings).dead, durable=True
+    )
 
 
 def key_prefix(settings: Settings) -> str:
@@ -55,7 +66,7 @@ def key_prefix(settings: Settings) -> str:
 
 def celery_settings(settings: Settings) -> dict[str, object]:
     """Return the configuration of the Celery app, for services that enqueue and for workers alike."""
-    return _messages(settings) | _queues(settings) | _delivery() | _worker(settings)
+    return _messages(settings) | _queues(settings) | _delivery() | _worker()
 
 
 def _messages(settings: Settings) -> dict[str, object]:
@@ -163,14 +174,11 @@ def _delivery() -> dict[str, object]:
     }
 
 
-def _worker(settings: Settings) -> dict[str, object]:
+def _worker() -> dict[str, object]:
     return {
-        # Seconds that running steps get after SIGTERM before they are cancelled and their messages given back.
-        "worker_soft_shutdown_timeout": float(settings.shutdown_seconds),
-        # With nothing running a worker stops at once: Celery would sleep out the whole timeout, so that messages that
-        # wait for their countdown are given back. On Redis they are given back anyway (measured), and elsewhere the
-        # sweep brings their work back.
-        "worker_enable_soft_shutdown_on_idle": False,
+        # The workers' own shutdown gives running steps COMPLYQ_SHUTDOWN_SECONDS; Celery's comes after it. A soft
+        # one would sleep out its whole time-out, however soon the steps end.
+        "worker_soft_shutdown_timeout": 0.0,
         # No broadcast commands and no events: nobody reads them, they cost a connection and a key per worker,
         # and health must not depend on a broadcast being answered.
         "worker_enable_remote_control": False,

@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     """Seconds between two looks at a job at most."""
     max_attempts: Annotated[int, Field(ge=1)] = 3
     """Failures of a part after which its batch fails."""
+    max_parked_hours: Annotated[float, Field(gt=0, le=8_760)] = 12.0
+    """Hours after which a batch fails of which a job is parked: it crashed its worker every time and nobody released it."""
     merge: bool = True
     """Reserved, without effect yet: whether waiting parts of several batches travel in one job."""
     results_format: Literal["jsonl"] = "jsonl"

@@ -18,23 +18,25 @@ from complyq_producer.errors import (
     BatchNotFoundError,
     InvalidArgumentError,
     KeyConflictError,
+    NothingParkedError,
     QueueUnavailableError,
     StagingExpiredError,
     StoreError,
 )
-from complyq_producer.facts import BatchRecord, CancelRequested, PartInfo, utc_now
+from complyq_producer.facts import BatchRecord, CancelRequested, PartInfo, Released, utc_now
 from complyq_producer.ids import ingest
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import Ledger
 from complyq_producer.live import LiveView, RedisLiveView, connect_redis
 from complyq_producer.model import BatchId, ComplianceType, Priority, new_batch_id
+from complyq_producer.parked import ParkedWork, parked_facts, parked_work
 from complyq_producer.poke import CeleryPoke, Poke
 from complyq_producer.results import Result, read_results
 from complyq_producer.status import BatchStatus, batch_status
 from complyq_producer.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
     from pathlib import Path
 
     from complyq_producer.ids import IdSource, IngestedIds
@@ -198,6 +200,33 @@ class Producer:
             self._notify(task_names.PUBLISH_BATCH, view.record.batch_id)
         return self.status(batch_id)
 
+    def parked(self) -> list[ParkedWork]:
+        """Return what crashed whoever worked on it, of all open batches: it waits for somebody to look at it."""
+        views = (view for type_ in ComplianceType for view in self._ledger.open_batches(type_))
+        return [parked_work(view, fact) for view in views for fact in parked_facts(view, utc_now())]
+
+    def release(self, batch_id: str) -> list[ParkedWork]:
+        """Have what is parked of a batch tried again, once what made it crash is mended.
+
+        Parts of a parked job are planned again as soon as that job is final at X. Asking twice does nothing more.
+
+        Returns:
+            What was parked; empty if it had been released before.
+
+        Raises:
+            BatchNotFoundError: if there is no such batch.
+            NothingParkedError: if nothing of it is, or was, parked.
+        """
+        view = self._view(batch_id)
+        parked = parked_facts(view, utc_now())
+        if not parked and not view.released:
+            raise NothingParkedError(f"nothing of batch {batch_id} is parked; `complyq parked` lists what is")
+        for fact in parked:
+            self._ledger.facts.create(view.keys.released(fact.name), Released())
+            log.info("work_released", batch=batch_id, parked=fact.name, step=fact.step)
+        self._notify(task_names.PLAN, view.record.type)
+        return [parked_work(view, fact) for fact in parked]
+
     def _view(self, batch_id: str) -> BatchView:
         view = self._ledger.batch(BatchId(_checked_batch_id(batch_id)))
         if view is None:
@@ -223,17 +252,21 @@ class Producer:
         # the same key that finishes this one's work. What nobody accepts the sweep deletes after a week.
         owner, ours = self._claim_key(record)
         if ours:
-            self._accept(record, started)
+            self._accept(owner, started)
         else:
             self._discard(keys, type_)
         return owner, ours
 
-    def _write_parts(self, keys: BatchKeys, ingested: IngestedIds) -> list[PartInfo]:
+    def _write_parts(
+        self, keys: BatchKeys, ingested: IngestedIds, wanted: Container[PartInfo] | None = None
+    ) -> list[PartInfo]:
+        """Store the parts, or of them only those that are wanted; return what they all are."""
         parts = []
         for part in ingested.parts():
-            with closing(part.file):
-                self._store.create_from(keys.ids(part.index), part.file)
             info = PartInfo(index=part.index, first=part.first, last=part.last, count=part.count, bytes=part.size)
+            with closing(part.file):
+                if wanted is None or info in wanted:
+                    self._store.create_from(keys.ids(part.index), part.file)
             parts.append(info)
         return parts
 
@@ -257,8 +290,10 @@ class Producer:
         keys = BatchKeys(owner.batch_id)
         if self._store.info(keys.record) is None:
             self._store.create(keys.open_marker(type_), b"")
-            self._write_parts(keys, ingested)  # the same IDs give the same bytes
+            # The same IDs give the same bytes, unless the size of parts was changed: then only what is stored counts.
+            self._write_parts(keys, ingested, wanted=owner.parts)
             self._ledger.facts.create(keys.record, owner)
+            self._store.create(keys.open_marker(type_), b"")  # a sweep may just have taken it for abandoned
 
     @contextmanager
     def _cleanup(self, keys: BatchKeys, type_: ComplianceType) -> Iterator[None]:

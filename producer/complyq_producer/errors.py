@@ -13,6 +13,7 @@ ComplyqError
 ├── BatchNotFoundError          no such batch or key
 ├── BatchNotFinishedError       results asked for before the end
 ├── BatchFailedError            results asked for of a batch that failed or was cancelled
+├── NothingParkedError          release asked for where nothing is parked
 ├── StoreError                  the object store
 │   ├── ObjectNotFoundError     no object under that key
 │   ├── StoreUnavailableError   it does not answer, or refuses; try again later
@@ -71,6 +72,10 @@ class BatchNotFinishedError(ComplyqError):
 
 class BatchFailedError(ComplyqError):
     """The batch failed or was cancelled, so there is no complete set of results."""
+
+
+class NothingParkedError(ComplyqError):
+    """Nothing of the batch is parked, so there is nothing to release."""
 
 
 class StoreError(ComplyqError):

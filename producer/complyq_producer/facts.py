@@ -26,6 +26,9 @@ SCHEMA = 1
 F = TypeVar("F", bound="Fact")
 
 
+PARKED = "parked"
+"""The status of an attempt at a part, and of a job, that crashed whoever worked on it every time."""
+
 UNRECORDED = datetime.min.replace(tzinfo=UTC)
 """When a fact that nobody has tried to record yet was recorded."""
 
@@ -74,6 +77,25 @@ class BatchRecord(Fact, frozen=True, kw_only=True):
 
 class CancelRequested(Fact, frozen=True, kw_only=True):
     """Somebody asked to end the batch early."""
+
+
+class Parked(Fact, frozen=True, kw_only=True):
+    """Work that crashed its process every time: it waits until somebody has looked at it."""
+
+    name: str
+    """What of a batch is parked: a plan, by its number, or "publish-1" and so on."""
+    plan: int | None
+    """The plan whose job is parked; None where publishing a batch is."""
+    step: str
+    starts: int
+    """How often the step was begun without coming to an end or making progress."""
+    reason: str
+    until: datetime
+    """When the batches of a parked job fail, and when parked publishing is tried again."""
+
+
+class Released(Fact, frozen=True, kw_only=True):
+    """Somebody has looked at parked work, and wants it tried again."""
 
 
 class Attempt(Fact, frozen=True, kw_only=True):

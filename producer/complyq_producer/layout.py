@@ -3,7 +3,10 @@
 keys/<sha256 of key>.json
 batches/<batch_id>/ids/00000.txt … batch.json · cancel_requested.json · outcome.json · published.json
 batches/<batch_id>/attempts/00000-<n>.json      one per part and failed plan
+batches/<batch_id>/parked-publish-1.json …      publishing it was parked
+batches/<batch_id>/released-<n>.json · released-publish-1.json …     what was parked may be tried again
 jobs/<type>/<n>/plan.json · created.json · session-000.json … · uploaded.json · finished.json · collected.json
+jobs/<type>/<n>/parked.json
 results/<batch_id>/part-00000-<n>.jsonl.gz · rejected-00000-<n>.jsonl.gz
 open/batches/<type>/<batch_id> · open/jobs/<type>/<n> · done/<date>/<batch_id>
 
@@ -13,6 +16,7 @@ Plan numbers have eight digits and part numbers five, so that listing gives them
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,6 +90,14 @@ class BatchKeys:
         """Why a plan did not check a part."""
         return f"{self.folder}attempts/{part:05}-{plan:08}.json"
 
+    def parked(self, name: str) -> str:
+        """Why publishing the batch is parked; by name, as `Parked` has it. Of a parked plan its job's folder tells."""
+        return f"{self.folder}parked-{name}.json"
+
+    def released(self, name: str) -> str:
+        """What was parked under this name may be tried again."""
+        return f"{self.folder}released-{name}.json"
+
     def results_of(self, part: int, plan: int) -> str:
         """The results of a part as a plan's job gave them."""
         return f"{self.results}part-{part:05}-{plan:08}.jsonl.gz"
@@ -137,6 +149,11 @@ class JobKeys:
         return f"{self.folder}collected.json"
 
     @property
+    def parked(self) -> str:
+        """The job crashed whoever worked on it, and is left alone."""
+        return f"{self.folder}parked.json"
+
+    @property
     def marker(self) -> str:
         """The marker that makes workers find the plan."""
         return f"{open_jobs(self.type)}{self.plan_number:08}"
@@ -150,3 +167,22 @@ def plan_of_result(key: str) -> tuple[str, int, int]:
     """Read kind ("part" or "rejected"), part and plan number off the key of a result object."""
     kind, part, plan = key.rsplit("/", 1)[1].split(".", 1)[0].split("-")
     return kind, int(part), int(plan)
+
+
+_KINDS = (
+    (re.compile(r"keys/.+"), "key"),
+    (re.compile(r"open/batches/.+"), "open_batch"),
+    (re.compile(r"open/jobs/.+"), "open_job"),
+    (re.compile(r"done/.+"), "done"),
+    (re.compile(r"batches/[^/]+/ids/.+"), "ids"),
+    (re.compile(r"batches/[^/]+/attempts/.+"), "attempt"),
+    (re.compile(r"results/[^/]+/part-.+"), "results"),
+    (re.compile(r"results/[^/]+/rejected-.+"), "rejected"),
+    (re.compile(r"(?:batches/[^/]+|jobs/[^/]+/[^/]+)/([a-z_]+)(?:-[a-z]+)?(?:-\d+)?\.\w+"), r"\1"),
+)
+
+
+def kind_of(key: str) -> str:
+    """Tell what an object is by its key: "plan", "session", "attempt", "results", "open_batch" …; "other" if not ours."""
+    matches = ((pattern.fullmatch(key), kind) for pattern, kind in _KINDS)
+    return next((match.expand(kind) for match, kind in matches if match), "other")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from complyq_producer import layout
 from complyq_producer.facts import (
+    PARKED,
     Attempt,
     BatchRecord,
     Collected,
@@ -16,6 +17,7 @@ from complyq_producer.facts import (
     FactStore,
     Finished,
     Outcome,
+    Parked,
     Plan,
     Session,
     Uploaded,
@@ -25,7 +27,7 @@ from complyq_producer.layout import BatchKeys, JobKeys
 from complyq_producer.model import BatchId, ComplianceType, RemoteId
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from complyq_producer.store import ObjectStore
@@ -42,6 +44,8 @@ class JobPhase(StrEnum):
     """The upload has ended, one way or the other; X has not said that the job is final."""
     FINISHED = "finished"
     """X calls the job complete: its slot is free, its results wait to be collected."""
+    PARKED = "parked"
+    """A step of the job crashed its process every time: nothing more is done but to see it end at X."""
     CLOSED = "closed"
     """Nothing is left to do for this plan."""
 
@@ -57,12 +61,15 @@ class JobView:
     uploaded: Uploaded | None = None
     finished: Finished | None = None
     collected: Collected | None = None
+    parked: Parked | None = None
 
     @property
     def phase(self) -> JobPhase:
         """How far the job is."""
         if self.collected or (self.finished and not self.finished.has_results):
             return JobPhase.CLOSED
+        if self.parked:
+            return JobPhase.PARKED
         if self.finished:
             return JobPhase.FINISHED
         if self.uploaded:
@@ -101,6 +108,10 @@ class BatchView:
     published: bool = False
     attempts: dict[int, list[Attempt]] = field(default_factory=dict)
     checked: dict[int, CheckedPart] = field(default_factory=dict)
+    parked: dict[str, Parked] = field(default_factory=dict)
+    """What of the batch was ever parked, by name."""
+    released: frozenset[str] = frozenset()
+    """The names of what was parked and may be tried again."""
 
     @property
     def keys(self) -> BatchKeys:
@@ -124,6 +135,25 @@ class BatchView:
         """The parts that have no stored result, in order."""
         return [part.index for part in self.record.parts if part.index not in self.checked]
 
+    def parking(self, part: int) -> Parked | None:
+        """Return what keeps a part from being planned until it is released, or None if nothing does."""
+        names = {str(attempt.plan) for attempt in self.attempts.get(part, ()) if attempt.status == PARKED}
+        return next((self.parked[name] for name in sorted(names - self.released) if name in self.parked), None)
+
+    def parked_jobs(self) -> list[Parked]:
+        """Return the parked jobs because of which parts of the batch wait, by plan; none once it has ended."""
+        if self.outcome:
+            return []
+        parked = {fact.name: fact for fact in map(self.parking, self.unchecked_parts()) if fact}
+        return [parked[name] for name in sorted(parked, key=int)]
+
+    def parked_publishing(self, now: datetime) -> Parked | None:
+        """Return why the batch is not published for now, or None if it is."""
+        if self.published:
+            return None
+        publishing = (fact for fact in self.parked.values() if fact.plan is None)
+        return next((fact for fact in publishing if fact.name not in self.released and now < fact.until), None)
+
     def failures(self, part: int) -> int:
         """How many attempts count against a part."""
         return sum(attempt.counted for attempt in self.attempts.get(part, ()))
@@ -144,14 +174,17 @@ class Ledger:
             return None
         record, accepted_at = found
         names = {info.key for info in self.store.list(keys.folder)}
+        attempts = self._attempts(sorted(name for name in names if name.startswith(f"{keys.folder}attempts/")))
         return BatchView(
             record=record,
             accepted_at=accepted_at,
             cancel_requested=keys.cancel_requested in names,
             outcome=self.facts.read(keys.outcome, Outcome) if keys.outcome in names else None,
             published=keys.published in names,
-            attempts=self._attempts(sorted(name for name in names if name.startswith(f"{keys.folder}attempts/"))),
+            attempts=attempts,
             checked=self._checked(record),
+            parked=self._parked(record, names, attempts),
+            released=frozenset(_named(f"{keys.folder}released-", names)),
         )
 
     def job(self, type_: ComplianceType, number: int) -> JobView:
@@ -167,17 +200,21 @@ class Ledger:
             uploaded=facts.read(keys.uploaded, Uploaded) if keys.uploaded in names else None,
             finished=facts.read(keys.finished, Finished) if keys.finished in names else None,
             collected=facts.read(keys.collected, Collected) if keys.collected in names else None,
+            parked=facts.read(keys.parked, Parked) if keys.parked in names else None,
         )
 
     def session(self, job: JobView) -> Session | None:
         """Read the newest upload session of a job."""
         return self.facts.read(job.keys.session(job.sessions - 1), Session) if job.sessions else None
 
-    def marked_jobs(self, type_: ComplianceType) -> list[JobView]:
-        """Read the plans of a type that have a marker, in order: all open ones, and the highest."""
+    def marked_plans(self, type_: ComplianceType) -> list[int]:
+        """List the plans of a type that have a marker, in order: all open ones, and the highest."""
         prefix = layout.open_jobs(type_)
-        numbers = [int(info.key.removeprefix(prefix)) for info in self.store.list(prefix)]
-        return [self.job(type_, number) for number in numbers]
+        return [int(info.key.removeprefix(prefix)) for info in self.store.list(prefix)]
+
+    def marked_jobs(self, type_: ComplianceType) -> list[JobView]:
+        """Read the plans of a type that have a marker, and their jobs."""
+        return [self.job(type_, number) for number in self.marked_plans(type_)]
 
     def marked_batches(self, type_: ComplianceType) -> Iterator[BatchId]:
         """List the batches of a type that have a marker: being staged, or accepted and not published to the end."""
@@ -202,6 +239,17 @@ class Ledger:
                 attempts.setdefault(part, []).append(attempt)
         return attempts
 
+    def _parked(
+        self, record: BatchRecord, names: Iterable[str], attempts: dict[int, list[Attempt]]
+    ) -> dict[str, Parked]:
+        """Read what of a batch was parked: the jobs that its attempts name, and its publishing."""
+        keys = BatchKeys(record.batch_id)
+        plans = {attempt.plan for some in attempts.values() for attempt in some if attempt.status == PARKED}
+        where = [JobKeys(record.type, plan).parked for plan in sorted(plans)]
+        where += [keys.parked(name) for name in sorted(_named(f"{keys.folder}parked-", names))]
+        facts = (self.facts.read(key, Parked) for key in where)
+        return {fact.name: fact for fact in facts if fact is not None}
+
     def _checked(self, record: BatchRecord) -> dict[int, CheckedPart]:
         """Find the results that count: those that a `collected.json` names, of the lowest plan where several do."""
         checked: dict[int, CheckedPart] = {}
@@ -218,3 +266,8 @@ class Ledger:
     def _plans_with_results(self, batch_id: BatchId) -> list[int]:
         keys = (info.key for info in self.store.list(BatchKeys(batch_id).results))
         return sorted({layout.plan_of_result(key)[2] for key in keys})
+
+
+def _named(prefix: str, names: Iterable[str]) -> set[str]:
+    """Return what stands between a prefix and `.json` in the names that begin with it."""
+    return {name.removeprefix(prefix).removesuffix(".json") for name in names if name.startswith(prefix)}

@@ -11,6 +11,7 @@ import msgspec
 from complyq_producer.facts import utc_now
 from complyq_producer.ledger import BatchView, JobPhase, JobView, Ledger
 from complyq_producer.model import BatchId, BatchState, ComplianceType, Priority
+from complyq_producer.parked import ParkedWork, parked_facts, parked_work
 
 if TYPE_CHECKING:
     from complyq_producer.live import LiveView
@@ -56,6 +57,8 @@ class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
     parts: int
     parts_done: int
     jobs: list[JobStatus]
+    parked: list[ParkedWork]
+    """What crashed whoever worked on it, and waits for somebody to look at it: see `Producer.release`."""
     position: int | None
     """Place in the queue, from 1, while it waits and workers run."""
     progress: Progress | None
@@ -73,6 +76,7 @@ def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus
     jobs = _jobs(view, ledger)
     position = None if jobs or view.outcome else live.position(record.type, record.batch_id)
     checked = [part.results for part in view.counted_parts()]
+    parked = [parked_work(view, fact) for fact in parked_facts(view, utc_now())]
     return BatchStatus(
         batch_id=record.batch_id,
         type=record.type,
@@ -92,9 +96,10 @@ def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus
         parts=len(record.parts),
         parts_done=len(checked),
         jobs=[_job_status(job) for job in jobs],
+        parked=parked,
         position=position,
         progress=None if view.outcome else _progress(view, jobs, live),
-        estimate=None if view.outcome else _estimate(view, jobs, position, live),
+        estimate=None if view.outcome or parked else _estimate(view, jobs, position, live),
         cancel_requested=view.cancel_requested,
         error=view.outcome.error if view.outcome else None,
         accepted_at=view.accepted_at,

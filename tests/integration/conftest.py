@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from support.frozen import LaterClock
 from support.simulator_process import Simulator, running_simulator
+from support.simulator_since import SimulatorSince
 from support.world import World, world_of
 
 
@@ -46,3 +48,32 @@ def cloud_world(cloud: Simulator, tmp_path: Path) -> Iterator[World]:
 def direct_world(direct: Simulator, tmp_path: Path) -> Iterator[World]:
     """A world with the direct contract."""
     yield from world_of(direct, tmp_path)
+
+
+@pytest.fixture(scope="module", params=["cloud-storage", "direct"])
+def lenient_server(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    """Run an X of each contract in turn that never answers 409: a broken slot cannot hide behind it."""
+    with running_simulator(
+        contract=request.param, processing_seconds=0.1, rate_limit=100_000, allow_concurrent_jobs=True
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def lenient(lenient_server: Simulator) -> Simulator:
+    """A lenient X that has forgotten the tests before."""
+    return SimulatorSince.now(lenient_server)
+
+
+@pytest.fixture
+def clock() -> LaterClock:
+    """The clock of leases, due times and locks."""
+    return LaterClock()
+
+
+@pytest.fixture
+def lenient_world(lenient: Simulator, tmp_path: Path, clock: LaterClock) -> Iterator[World]:
+    """A world with a lenient X, whose leases end when a test says so."""
+    for world in world_of(lenient, tmp_path):
+        world.workers.coordination.now = clock.monotonic
+        yield world

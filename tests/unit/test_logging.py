@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from complyq_config.logging import configure_logging, log_uncaught_exceptions
+from complyq_config.logging import NOISY, configure_logging, log_uncaught_exceptions
 
 URL = "https://storage.googleapis.com/b/o?X-Goog-Signature=cafecafecafe"
 
@@ -22,8 +22,11 @@ def logging_as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     hooks = sys.excepthook, threading.excepthook
+    levels = {name: logging.getLogger(name).level for name in NOISY}
     yield
     root.handlers[:], root.level = handlers, level
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
     sys.excepthook, threading.excepthook = hooks
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()

@@ -3,14 +3,25 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from complyq_producer.facts import Attempt, BatchRecord, CollectedPart, Finished, PartInfo, Plan, PlannedPart
+from complyq_producer.facts import (
+    PARKED,
+    Attempt,
+    BatchRecord,
+    CollectedPart,
+    Finished,
+    Parked,
+    PartInfo,
+    Plan,
+    PlannedPart,
+)
 from complyq_producer.layout import JobKeys
 from complyq_producer.ledger import BatchView, CheckedPart, JobView
 from complyq_producer.model import BatchId, ComplianceType, JobId, Priority, RemoteId
-from complyq_workers.planner import MISSING, decide_end, draft_plan, next_number
+from complyq_workers.planner import MISSING, decide_end, draft_plan, next_number, queue
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TWEETS = ComplianceType.TWEETS
+HALF_A_DAY = timedelta(hours=12)
 
 
 def batch(name: str, *, parts: int = 1, accepted: datetime = NOON, priority: Priority = Priority.NORMAL) -> BatchView:
@@ -24,6 +35,16 @@ def batch(name: str, *, parts: int = 1, accepted: datetime = NOON, priority: Pri
 
 def failed(plan: int, *, counted: bool = True, max_bytes: int | None = None, status: str = "failed") -> Attempt:
     return Attempt(plan=plan, status=status, error="boom", counted=counted, max_bytes=max_bytes)
+
+
+def parked_in(plan: int, view: BatchView, *parts: int) -> BatchView:
+    """Say that a plan with some parts of a batch was parked at noon, for twelve hours."""
+    attempts = {part: [*view.attempts.get(part, []), failed(plan, counted=False, status=PARKED)] for part in parts}
+    fact = Parked(
+        name=str(plan), plan=plan, step="upload_job", starts=5, reason="it crashed", until=NOON + HALF_A_DAY,
+        recorded_at=NOON,
+    )  # fmt: skip
+    return replace(view, attempts={**view.attempts, **attempts}, parked={**view.parked, fact.name: fact})
 
 
 def checked(part: int) -> CheckedPart:
@@ -99,7 +120,7 @@ def test_cancelled_and_exhausted_batches_are_not_planned() -> None:
 def test_a_batch_is_completed_when_every_part_is_checked() -> None:
     """Even if somebody asked to cancel it meanwhile: the work is done."""
     view = replace(batch("a", parts=2), checked={0: checked(0), 1: checked(1)}, cancel_requested=True)
-    end = decide_end(view, max_attempts=3)
+    end = decide_end(view, max_attempts=3, now=NOON)
     assert end is not None
     assert end.state == "completed"
 
@@ -107,7 +128,7 @@ def test_a_batch_is_completed_when_every_part_is_checked() -> None:
 def test_a_batch_fails_after_the_attempts_it_may_have() -> None:
     """The reason names the last job's error."""
     view = replace(batch("a"), attempts={0: [failed(1), failed(2), failed(3)]})
-    end = decide_end(view, max_attempts=3)
+    end = decide_end(view, max_attempts=3, now=NOON)
     assert end is not None
     assert end.state == "failed"
     assert "boom" in str(end.error)
@@ -116,21 +137,59 @@ def test_a_batch_fails_after_the_attempts_it_may_have() -> None:
 def test_attempts_that_do_not_count_fail_nobody() -> None:
     """Lapsed upload windows are our fault or the network's, not the batch's."""
     view = replace(batch("a"), attempts={0: [failed(n, counted=False) for n in range(1, 9)]})
-    assert decide_end(view, max_attempts=3) is None
+    assert decide_end(view, max_attempts=3, now=NOON) is None
     assert drafted([view]) == [("a", 0)]
 
 
 def test_a_batch_that_lost_a_part_fails_at_once() -> None:
     """Nothing can bring the IDs back, so nobody should wait for them."""
     view = replace(batch("a"), attempts={0: [failed(0, status=MISSING)]})
-    end = decide_end(view, max_attempts=3)
+    end = decide_end(view, max_attempts=3, now=NOON)
     assert end is not None
     assert end.state == "failed"
 
 
 def test_a_cancelled_batch_ends_and_an_ended_one_stays() -> None:
     """Cancelling needs no job, and happens once."""
-    end = decide_end(replace(batch("a"), cancel_requested=True), max_attempts=3)
+    end = decide_end(replace(batch("a"), cancel_requested=True), max_attempts=3, now=NOON)
+    assert end is not None
+    assert end.state == "cancelled"
+
+
+def test_parked_parts_wait_until_they_are_released() -> None:
+    """The others are planned meanwhile; released they are planned like any other, also where they were parked before."""
+    view = parked_in(1, batch("a", parts=3), 0, 2)
+    assert drafted([view]) == [("a", 1)]
+    assert drafted([replace(view, released=frozenset({"1"}))]) == [("a", 0), ("a", 1), ("a", 2)]
+    again = parked_in(2, replace(view, released=frozenset({"1"})), 0)
+    assert drafted([again]) == [("a", 1), ("a", 2)]
+
+
+def test_a_batch_that_is_parked_as_a_whole_holds_nobody_up() -> None:
+    """It has no place in the queue: the next batch is served."""
+    poisoned = parked_in(1, batch("early"), 0)
+    late = batch("late", accepted=NOON + timedelta(seconds=1))
+    assert drafted([poisoned, late]) == [("late", 0)]
+    assert [view.record.batch_id for view in queue([poisoned, late], max_attempts=3)] == ["late"]
+
+
+def test_a_parked_batch_fails_when_its_time_is_over() -> None:
+    """With a reason that names what crashed; released or checked in time it goes on."""
+    view = parked_in(1, batch("a", parts=2), 0)
+    late = NOON + HALF_A_DAY
+    assert decide_end(view, max_attempts=3, now=late - timedelta(seconds=1)) is None
+    end = decide_end(view, max_attempts=3, now=late)
+    assert end is not None
+    assert end.state == "failed"
+    assert end.error == "it crashed (plan 1); it was parked since 2026-11-22 12:00 UTC and nobody released it"
+    assert decide_end(replace(view, released=frozenset({"1"})), max_attempts=3, now=late) is None
+    assert decide_end(replace(view, checked={0: checked(0)}), max_attempts=3, now=late) is None
+
+
+def test_a_parked_batch_that_is_cancelled_is_cancelled() -> None:
+    """Also when its time is over: that is what was asked for."""
+    view = replace(parked_in(1, batch("a"), 0), cancel_requested=True)
+    end = decide_end(view, max_attempts=3, now=NOON + 2 * HALF_A_DAY)
     assert end is not None
     assert end.state == "cancelled"
 

@@ -113,6 +113,7 @@ def test_settings_do_not_change() -> None:
         ("upload_chunk_bytes", "-262144"),
         ("poll_min_seconds", "0"),
         ("max_attempts", "0"),
+        ("max_parked_hours", "0"),
         ("merge", "perhaps"),
         ("results_format", "parquet"),
         ("allowed_origins", "https://bytes.example/path"),
@@ -269,3 +270,8 @@ def test_kombu_knows_every_redis_option() -> None:
     assert isinstance(options, dict)
     connecting = {"max_retries", "interval_start", "interval_step", "interval_max", "connect_retries_timeout"}
     assert set(options) - connecting <= set(Channel.from_transport_options)
+
+
+def test_parked_batches_fail_well_before_their_ids_are_due() -> None:
+    """X wants content deleted within 24 hours."""
+    assert load_settings().max_parked_hours <= 12

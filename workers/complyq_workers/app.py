@@ -6,13 +6,17 @@ from celery import Celery
 from celery.signals import setup_logging
 
 from complyq_config.celery_settings import celery_settings
-from complyq_config.logging import configure_logging
+from complyq_config.logging import configure_logging, log_uncaught_exceptions
 from complyq_config.settings import load_settings
+from complyq_workers import redis_transport
 from complyq_workers.bootsteps import SweepTimer
+from complyq_workers.shutdown import GracefulStop
 
+redis_transport.use_in_this_process()
 app = Celery("complyq", set_as_current=False, include=["complyq_workers.tasks"])
-app.add_defaults(lambda: celery_settings(load_settings()))
+app.add_defaults(lambda: celery_settings(load_settings()) | {"worker_consumer": "complyq_workers.consumer:Consumer"})
 app.steps["consumer"].add(SweepTimer)
+app.steps["worker"].add(GracefulStop)
 # A step comes back as often as it takes; `retry(max_retries=None)` would mean this default, which is 3.
 app.Task.max_retries = None
 
@@ -22,3 +26,4 @@ def _configure_logging(**_: object) -> None:
     """Take logging over from Celery."""
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
+    log_uncaught_exceptions()

@@ -16,6 +16,8 @@ from kombu.exceptions import OperationalError
 
 from complyq_config.settings import load_settings
 from complyq_producer import task_names
+from complyq_workers import preemption
+from complyq_workers.failpoints import reach
 from complyq_workers.supervisor import is_orphan
 
 log = structlog.get_logger(__name__)
@@ -61,13 +63,14 @@ def hint_at_sweep(app: Any, seconds: float) -> None:
     """Ask for a sweep. The message expires, so that none pile up while no control worker runs."""
     try:
         app.send_task(task_names.SWEEP, expires=seconds, retry=False)
+        reach("messages.sweep")
     except (OperationalError, OSError) as error:
         log.warning("sweep_not_hinted", error=str(error))
 
 
 def leave_with_supervisor() -> None:
     """End like after SIGTERM, if the process that ran several workers as one was killed."""
-    if is_orphan():
+    if is_orphan() and not preemption.has_begun():
         os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from complyq_producer.facts import Parked
+
 PRIORITY_SHIFT = {
     Priority.LOW: timedelta(hours=1),
     Priority.NORMAL: timedelta(0),
@@ -66,15 +68,15 @@ def draft_plan(
     """
     planned = parts_in_open_plans(jobs)
     for view in queue(batches, max_attempts=max_attempts):
-        parts = [part for part in view.unchecked_parts() if (view.record.batch_id, part) not in planned]
+        parts = [part for part in _plannable(view) if (view.record.batch_id, part) not in planned]
         if parts:
             return Draft(_fitting(view, parts, max_bytes))
     return None
 
 
 def queue(batches: Iterable[BatchView], *, max_attempts: int) -> list[BatchView]:
-    """Order the batches that still want to be checked: first accepted, first served, shifted by priority."""
-    wanted = (view for view in batches if view.is_wanted and not exhausted(view, max_attempts))
+    """Order the batches that wait to be checked: first accepted, first served, shifted by priority."""
+    wanted = (view for view in batches if view.is_wanted and _plannable(view) and not exhausted(view, max_attempts))
     return sorted(wanted, key=lambda view: (_rank(view), view.record.batch_id))
 
 
@@ -84,7 +86,7 @@ def parts_in_open_plans(jobs: Iterable[JobView]) -> set[tuple[str, int]]:
     return {(part.batch_id, part.part) for plan in open_plans for part in plan.parts}
 
 
-def decide_end(view: BatchView, *, max_attempts: int) -> End | None:
+def decide_end(view: BatchView, *, max_attempts: int, now: datetime) -> End | None:
     """Decide how a batch ends, or None if it goes on (or has ended already)."""
     if view.outcome:
         return None
@@ -95,7 +97,8 @@ def decide_end(view: BatchView, *, max_attempts: int) -> End | None:
         return End("failed", _reason(view, attempt))
     if view.cancel_requested:
         return End("cancelled", "cancelled on request")
-    return None
+    overdue = next((parked for parked in view.parked_jobs() if parked.until <= now), None)
+    return End("failed", _parked_reason(overdue)) if overdue else None
 
 
 def exhausted(view: BatchView, max_attempts: int) -> Attempt | None:
@@ -114,6 +117,11 @@ def next_number(jobs: Sequence[JobView]) -> int:
         return 1
     highest = jobs[-1]
     return highest.keys.plan_number + (1 if highest.plan else 0)
+
+
+def _plannable(view: BatchView) -> list[int]:
+    """Return the parts that are to be checked and not parked."""
+    return [part for part in view.unchecked_parts() if view.parking(part) is None]
 
 
 def _rank(view: BatchView) -> datetime:
@@ -141,6 +149,11 @@ def _planned(view: BatchView, part: int) -> PlannedPart:
     info = view.record.parts[part]
     attempt = len(view.attempts.get(part, ())) + 1
     return PlannedPart(batch_id=view.record.batch_id, part=part, attempt=attempt, count=info.count, bytes=info.bytes)
+
+
+def _parked_reason(parked: Parked) -> str:
+    since = f"{parked.recorded_at:%Y-%m-%d %H:%M} UTC"
+    return f"{parked.reason} (plan {parked.plan}); it was parked since {since} and nobody released it"
 
 
 def _reason(view: BatchView, attempt: Attempt) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
 from complyq_producer import task_names
 from complyq_workers.app import app
+from complyq_workers.failpoints import reach
 from complyq_workers.pipeline import Hint, Outcome
-from complyq_workers.pipeline.pipeline import MalformedHintError
 from complyq_workers.wiring import pipeline_of_process
 
 if TYPE_CHECKING:
@@ -67,12 +66,7 @@ def sweep(self: Task) -> None:
 def run(task: Task, hint: Hint, **context: str | int) -> None:
     """Run one step under its log context and follow its outcome."""
     with structlog.contextvars.bound_contextvars(task=hint.task, task_id=task.request.id, **context):
-        try:
-            outcome = pipeline_of_process().run(hint)
-        except MalformedHintError as error:
-            log.error("message_malformed", error=str(error))  # noqa: TRY400 - the message is at fault, not the code
-            raise Reject(str(error), requeue=False) from error
-        follow(task, outcome)
+        follow(task, pipeline_of_process().run(hint))
 
 
 def follow(task: Task, outcome: Outcome) -> None:
@@ -83,6 +77,7 @@ def follow(task: Task, outcome: Outcome) -> None:
     try:
         for hint in outcome.hints:
             task.app.send_task(hint.task, args=hint.args, expires=_expiry(task))
+            reach("messages.send")
     except (OperationalError, OSError) as error:
         log.warning("hint_not_sent", error=str(error))
     if outcome.again_in is not None:
@@ -96,4 +91,5 @@ def _expiry(task: Task) -> float | None:
 
 def _retry(task: Task, seconds: float) -> Exception:
     retry: Any = task.retry(countdown=seconds, expires=None, throw=False)
+    reach("messages.retry")
     return retry if isinstance(retry, Exception) else RuntimeError("Celery's retry gave no exception")

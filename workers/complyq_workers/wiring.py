@@ -9,6 +9,7 @@ from complyq_producer.store import open_store
 from complyq_workers.clock import SystemClock
 from complyq_workers.coordination import RedisCoordination
 from complyq_workers.events import open_publisher
+from complyq_workers.failpoints import with_failpoints
 from complyq_workers.pipeline import Limits, Pipeline, Ports, Remote, kept_by_thread
 from complyq_workers.sealing import sealer_of
 from complyq_workers.x import Transport, XClient, credentials_of
@@ -39,7 +40,7 @@ def build_ports(settings: Settings) -> Ports:
     )
     client = XClient(settings.api_url, transport, credentials_of(settings, transport))
     clock = SystemClock()
-    return Ports(
+    ports = Ports(
         store=open_store(settings.store_url),
         coordination=coordination,
         remote=Remote(client, coordination, clock),
@@ -50,6 +51,7 @@ def build_ports(settings: Settings) -> Ports:
         clock=clock,
         keep_lease=kept_by_thread,
     )
+    return with_failpoints(ports)
 
 
 def _limits(settings: Settings) -> Limits:
@@ -62,6 +64,7 @@ def _limits(settings: Settings) -> Limits:
         poll_min_seconds=settings.poll_min_seconds,
         poll_max_seconds=settings.poll_max_seconds,
         max_attempts=settings.max_attempts,
+        max_parked_hours=settings.max_parked_hours,
         events_inline_max=settings.events_inline_max,
         lease_seconds=settings.lease_seconds,
         sweep_seconds=settings.sweep_seconds,

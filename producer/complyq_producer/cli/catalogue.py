@@ -32,6 +32,12 @@ COMMANDS = {
     "watch": Listed("Follow a batch until it ends.", "Batches", f"{_HERE}.watch:app"),
     "results": Listed("Print the results of a completed batch as JSON lines.", "Batches", f"{_HERE}.results:app"),
     "cancel": Listed("Ask for a batch to be ended early.", "Batches", f"{_HERE}.cancel:app"),
+    "parked": Listed(
+        "List work that crashed its worker every time and waits for you.", "Batches", f"{_HERE}.parked:app"
+    ),
+    "release": Listed(
+        "Have parked work of a batch tried again, once its cause is mended.", "Batches", f"{_HERE}.release:app"
+    ),
     "listen": Listed("Print the events of the results queue as JSON lines.", "Batches", f"{_HERE}.listen:app"),
     "run": Listed("Do the whole job for one file on this machine alone.", "Without a service", f"{_HERE}.run:app"),
     "demo": Listed("Show everything at work, against a simulated X.", "Without a service", f"{_HERE}.demo:app"),

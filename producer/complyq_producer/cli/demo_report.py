@@ -84,6 +84,8 @@ def _contents(data: dict[str, Any]) -> str:
         return f"a reference to {data['ref']['count']:,} stored results"
     if "results" in data:
         return f"{len(data['results']):,} results"
+    if "parked_at" in data:
+        return f"a warning: {data['reason']}"
     return f"the end: {data['flagged']:,} flagged in all"
 
 

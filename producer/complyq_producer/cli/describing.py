@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from complyq_producer.model import BatchState
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from complyq_producer.status import BatchStatus, Progress
 
 PHASES = {
@@ -19,6 +21,7 @@ PHASES = {
     "waiting_for_expiry": "waiting for the job's window to close",
     "finished": "checked, results to be collected",
     "collecting": "collecting results",
+    "parked": "parked",
 }
 """The workers' words for a phase, as people read them; a word that is not here is shown as it is."""
 
@@ -68,12 +71,18 @@ def moved(status: BatchStatus) -> tuple[object, ...]:
         tenth,
         status.cancel_requested,
         len(status.jobs),
+        len(status.parked),
     )
 
 
 def mega(size: int) -> str:
     """Write a number of bytes in MB."""
     return f"{size / 1e6:,.1f} MB"
+
+
+def moment(time: datetime) -> str:
+    """Write an instant."""
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def clock(seconds: float) -> str:
@@ -101,14 +110,21 @@ def _ending(status: BatchStatus) -> str:
 
 
 def _running(status: BatchStatus, slot_seconds: float | None) -> list[str]:
-    words = [_phase(status.progress) + _cancelling(status)]
+    words = [_now(status) + _cancelling(status)]
     if slot_seconds is not None and slot_seconds >= 1:
         words.append(f"{clock(slot_seconds)} in the slot")
     if status.parts > 1:
         words.append(f"{status.checked:,} of {status.unique:,} IDs checked")
-    if status.jobs and status.jobs[-1].error:
+    if status.jobs and status.jobs[-1].error and not status.parked:
         words.append(f"job {status.jobs[-1].plan}: {status.jobs[-1].error}")
     return words
+
+
+def _now(status: BatchStatus) -> str:
+    """Say what is being done for a batch, or what somebody has to do."""
+    if status.parked and (status.progress is None or status.progress.phase == "parked"):
+        return f"parked: {status.parked[0].reason}; see complyq parked"
+    return _phase(status.progress)
 
 
 def _phase(progress: Progress | None) -> str:

@@ -100,6 +100,7 @@ def _local_settings(folder: Path, redis_url: str) -> dict[str, Any]:
         "events_url": None,
         "store_url": (folder / "store").as_uri(),
         "shutdown_seconds": 1,
+        "max_parked_hours": 1 / 60,  # there is nobody to release what keeps crashing
         "metrics_port": None,
         **_spool(folder / "spool"),
     }

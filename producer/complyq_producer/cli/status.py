@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from complyq_producer.cli.describing import describe, label
+from complyq_producer.cli.describing import describe, label, moment
 from complyq_producer.cli.options import JsonOption
 from complyq_producer.cli.output import data_console, print_json, say
 from complyq_producer.cli.session import open_producer
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from complyq_producer.parked import ParkedWork
     from complyq_producer.status import BatchStatus, JobStatus
 
 app = typer.Typer(add_completion=False)
@@ -78,9 +77,10 @@ def _lines(one: BatchStatus) -> list[tuple[str, str]]:
         ("", f"{one.unique:,} unique, {one.checked:,} checked: {one.flagged:,} flagged, {one.rejected:,} rejected"),
         ("parts", f"{one.parts_done} of {one.parts} done"),
         *(("job", _job(job)) for job in one.jobs),
-        ("priority", f"{one.priority}" + (f", due {_moment(one.deadline)}" if one.deadline else "")),
-        ("accepted", _moment(one.accepted_at)),
-        ("ended", _moment(one.ended_at) if one.ended_at else ""),
+        *(("parked", _parked(work)) for work in one.parked),
+        ("priority", f"{one.priority}" + (f", due {moment(one.deadline)}" if one.deadline else "")),
+        ("accepted", moment(one.accepted_at)),
+        ("ended", moment(one.ended_at) if one.ended_at else ""),
     ]
 
 
@@ -89,5 +89,6 @@ def _job(job: JobStatus) -> str:
     return f"{job.plan}{remote}: {job.status}" + (f" ({job.error})" if job.error else "")
 
 
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _parked(work: ParkedWork) -> str:
+    then = f"fails {moment(work.fails_at)}" if work.fails_at else "is tried again by itself"
+    return f"{work.reason}\nsince {moment(work.since)}; {then} unless: complyq release {work.batch_id}"

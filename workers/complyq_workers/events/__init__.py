@@ -5,6 +5,7 @@ from complyq_workers.events.builders import (
     BatchTally,
     BuiltEvent,
     EventContentError,
+    ParkedInfo,
     ResultsRef,
     StoredObjectInfo,
     cancelled_event,
@@ -12,6 +13,7 @@ from complyq_workers.events.builders import (
     end_data,
     end_event,
     failed_event,
+    parked_event,
     results_event,
 )
 from complyq_workers.events.memory import MemoryPublisher
@@ -26,6 +28,7 @@ __all__ = [
     "EventContentError",
     "EventPublisher",
     "MemoryPublisher",
+    "ParkedInfo",
     "RedisStreamPublisher",
     "ResultsRef",
     "StoredObjectInfo",
@@ -35,5 +38,6 @@ __all__ = [
     "end_event",
     "failed_event",
     "open_publisher",
+    "parked_event",
     "results_event",
 ]

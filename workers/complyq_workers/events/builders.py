@@ -55,6 +55,18 @@ class ResultsRef(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
+class ParkedInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Work on a batch that crashed its process every time: a job, or the publishing of the batch (`plan` is None)."""
+
+    parked: str
+    plan: int | None
+    step: str
+    reason: str
+    parked_at: datetime
+    fails_at: datetime | None
+    retried_at: datetime | None
+
+
 class StoredObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One stored object of a batch's results."""
 
@@ -131,6 +143,15 @@ def results_event(  # noqa: PLR0913 - one keyword for each field that the event'
         content["results"] = [msgspec.Raw(line.rstrip(b"\n")) for line in results]
     event_id = f"{batch.batch_id}/{part}/{sequence}"
     return _build(namespace, "results", event_id, batch.batch_id, _timestamp(time), content, traceparent)
+
+
+def parked_event(namespace: str, batch: BatchInfo, parked: ParkedInfo) -> BuiltEvent:
+    """Say that somebody should look at a batch, because work on it crashed every time; raises EventContentError."""
+    told = msgspec.to_builtins(parked, builtin_types=(datetime,))
+    times = {name: told[name] and _timestamp(told[name]) for name in ("parked_at", "fails_at", "retried_at")}
+    event_id = f"{batch.batch_id}/parked/{told.pop('parked')}"
+    content: dict[str, Any] = msgspec.to_builtins(batch) | told | times
+    return _build(namespace, "parked", event_id, batch.batch_id, times["parked_at"], content, None)
 
 
 def completed_event(namespace: str, batch: BatchInfo, tally: BatchTally) -> BuiltEvent:

@@ -11,6 +11,7 @@ from complyq_producer.ledger import JobPhase, JobView
 from complyq_producer.model import ComplianceType, RemoteId
 from complyq_workers.pipeline.finishing import cancel_remote, finish
 from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.lease import LeaseLostError
 from complyq_workers.pipeline.pacing import MAX_REFUSALS, wait_after_refusal, wait_since
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
@@ -26,6 +27,8 @@ from complyq_workers.x import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from complyq_producer.facts import Plan
     from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
@@ -51,7 +54,7 @@ def create(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
         return again(_patience(ports, job))
     listing = ports.remote.list_jobs(job.keys.type)
     lease.check()
-    return _create_or_adopt(ports, job, job.plan, listing.value)
+    return _create_or_adopt(ports, job, job.plan, listing.value, lease)
 
 
 def remote_name(plan: Plan) -> str:
@@ -59,23 +62,28 @@ def remote_name(plan: Plan) -> str:
     return f"{NAME_PREFIX}.{plan.number}.{plan.job_id}"
 
 
-def _create_or_adopt(ports: Ports, job: JobView, plan: Plan, listing: list[ComplianceJob]) -> Outcome:
+def seconds_unanswered(ports: Ports, job: JobView) -> float:
+    """Return for how long a create that was sent for the plan may still be under way."""
+    return ports.coordination.seconds_until_due(_unanswered(job))
+
+
+def _create_or_adopt(ports: Ports, job: JobView, plan: Plan, listing: list[ComplianceJob], lease: StepLease) -> Outcome:
     ours = [remote for remote in listing if remote.name == remote_name(plan)]
     if ours:
-        return _record(ports, job, _preferred(ours), adopted=True)
+        return _record(ports, job, _preferred(ours), adopted=True, others=ours)
     active = [remote for remote in listing if is_active(remote.status)]
     if active:
         return _wait_for(ports, job, active)
-    unanswered = ports.coordination.seconds_until_due(_unanswered(job))
+    unanswered = seconds_unanswered(ports, job)
     if unanswered > 0:
         return again(unanswered)
-    return _create(ports, job, plan)
+    return _create(ports, job, plan, lease)
 
 
-def _create(ports: Ports, job: JobView, plan: Plan) -> Outcome:
+def _create(ports: Ports, job: JobView, plan: Plan, lease: StepLease) -> Outcome:
     ports.coordination.postpone(_unanswered(job), UNANSWERED_SECONDS)
     try:
-        answer = _ask_for_job(ports, plan)
+        answer = _ask_for_job(ports, plan, lease)
     except UnreachableError:
         _forget_unanswered(ports, job)
         raise
@@ -91,22 +99,27 @@ def _create(ports: Ports, job: JobView, plan: Plan) -> Outcome:
     except RefusedError as error:
         _forget_unanswered(ports, job)
         return _refused(ports, job, error)
-    except (BudgetError, UnauthorizedError):
+    except (BudgetError, LeaseLostError, UnauthorizedError):
         _forget_unanswered(ports, job)
         raise
     # The guard stays until it lapses: dying before the job is recorded must not lead to a second create.
     return _record(ports, job, answer.value, adopted=False)
 
 
-def _ask_for_job(ports: Ports, plan: Plan) -> Answer[ComplianceJob]:
+def _ask_for_job(ports: Ports, plan: Plan, lease: StepLease) -> Answer[ComplianceJob]:
+    """Ask, after a last look at the lease: a create cannot be taken back."""
+    lease.check_sure()
     try:
         return ports.remote.create_job(plan.type, remote_name(plan), resumable=True)
     except ResumableRefusedError:
+        lease.check_sure()
         return ports.remote.create_job(plan.type, remote_name(plan), resumable=False)
 
 
-def _record(ports: Ports, job: JobView, remote: ComplianceJob, *, adopted: bool) -> Outcome:
-    """Fix which remote job is the plan's. One that came second is a stray, and is cancelled."""
+def _record(
+    ports: Ports, job: JobView, remote: ComplianceJob, *, adopted: bool, others: Iterable[ComplianceJob] = ()
+) -> Outcome:
+    """Fix which remote job is the plan's. Others of its name are strays, and so is one that comes after the plan's end."""
     created = Created(
         remote_id=RemoteId(remote.id),
         adopted=adopted,
@@ -115,10 +128,11 @@ def _record(ports: Ports, job: JobView, remote: ComplianceJob, *, adopted: bool)
         upload_expires_at=remote.upload_expires_at,
         download_expires_at=remote.download_expires_at,
     )
-    standing, _ = ports.facts.create(job.keys.created, created)
-    if standing.remote_id != remote.id:
-        log.warning("stray_job", plan=job.keys.plan_number, remote=remote.id)
-        cancel_remote(ports, RemoteId(remote.id))
+    standing, ours = ports.facts.create(job.keys.created, created)
+    is_late = ours and not ports.ledger.job(job.keys.type, job.keys.plan_number).holds_slot
+    for candidate in {remote.id: remote, **{other.id: other for other in others}}.values():
+        if is_late or candidate.id != standing.remote_id:
+            _end_stray(ports, candidate)
     log.info("job_created", type=job.keys.type, plan=job.keys.plan_number, remote=standing.remote_id, adopted=adopted)
     return done(*job_hints(JobView(job.keys, plan=job.plan, created=standing)))
 
@@ -127,12 +141,18 @@ def _wait_for(ports: Ports, job: JobView, active: list[ComplianceJob]) -> Outcom
     """Wait until the slot is free at X; end what is ours but belongs to no open plan."""
     for remote in active:
         if _is_stray(ports, job.keys.type, remote):
-            log.warning("stray_job", remote=remote.id, name=remote.name)
-            cancel_remote(ports, RemoteId(remote.id))
+            _end_stray(ports, remote)
         else:
             log.info("foreign_job_active", type=job.keys.type, remote=remote.id, name=remote.name)
     show(ports, job, "waiting_for_foreign_job")
     return again(_patience(ports, job))
+
+
+def _end_stray(ports: Ports, remote: ComplianceJob) -> None:
+    """Cancel a job of ours that nobody will upload to. Where X cannot, it expires."""
+    if is_active(remote.status):
+        log.warning("stray_job", remote=remote.id, name=remote.name)
+        cancel_remote(ports, RemoteId(remote.id))
 
 
 def _is_stray(ports: Ports, type_: ComplianceType, remote: ComplianceJob) -> bool:

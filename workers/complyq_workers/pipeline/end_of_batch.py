@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from complyq_producer.ledger import BatchView, CheckedPart
-from complyq_workers.events import BatchInfo, BatchTally, ResultsRef, StoredObjectInfo
+from complyq_workers.events import BatchInfo, BatchTally, ParkedInfo, ResultsRef, StoredObjectInfo
 from complyq_workers.planner import End
 
 if TYPE_CHECKING:
+    from complyq_producer.facts import Parked
     from complyq_workers.pipeline.ports import Ports
 
 FORMAT = "jsonl.gz"
@@ -21,6 +22,20 @@ def batch_info(view: BatchView) -> BatchInfo:
     """Return what every event says about its batch."""
     record = view.record
     return BatchInfo(batch_id=record.batch_id, type=record.type, name=record.name, key=record.key, labels=record.labels)
+
+
+def parked_info(parked: Parked) -> ParkedInfo:
+    """Return what the event about parked work says of it."""
+    is_job = parked.plan is not None
+    return ParkedInfo(
+        parked=parked.name,
+        plan=parked.plan,
+        step=parked.step,
+        reason=parked.reason,
+        parked_at=parked.recorded_at,
+        fails_at=parked.until if is_job else None,
+        retried_at=None if is_job else parked.until,
+    )
 
 
 def tally(ports: Ports, view: BatchView, end: End, ended_at: datetime) -> BatchTally:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from complyq_producer.facts import Attempt, Finished
+from complyq_producer.facts import Attempt, Collected, Finished
 from complyq_producer.layout import BatchKeys
-from complyq_producer.ledger import JobView
 from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.slot import release_slot
@@ -16,6 +16,9 @@ from complyq_workers.pipeline.step import Hint, Outcome, done
 from complyq_workers.x import CancelUnsupportedError, XError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from complyq_producer.ledger import JobView
     from complyq_producer.model import RemoteId
     from complyq_workers.pipeline.ports import Ports
 
@@ -39,7 +42,7 @@ def finish(
     Args:
         ports: the outside world.
         job: the job.
-        status: X's word, or "cancelled".
+        status: X's word, or "cancelled" or "parked".
         error: why there are no results, if there are none.
         counted: whether that counts against the parts.
         max_bytes: where the job was refused for its size, the most that the next one may have.
@@ -55,9 +58,21 @@ def finish(
     if ours:
         log.info("job_finished", type=job.keys.type, plan=job.keys.plan_number, remote=job.remote_id, status=status,
                  error=error)  # fmt: skip
-    view = JobView(job.keys, job.plan, job.created, job.sessions, job.uploaded, standing)
-    follow = job_hints(view) if standing.has_results else settle_hints(job)
+    follow = job_hints(replace(job, finished=standing)) if standing.has_results else settle_hints(job)
     return done(plan_hint(job.keys.type), *follow)
+
+
+def leave_uncollected(ports: Ports, job: JobView, status: str, *, error: str, counted: bool) -> Outcome:
+    """Close a job that X calls complete without its results: its parts are not checked."""
+    record_attempts(ports, job, status, error=error, counted=counted)
+    nothing = Collected(available=False, parts=[], checked_at=checked_at(ports, job), error=error)
+    ports.facts.create(job.keys.collected, nothing)
+    return done(plan_hint(job.keys.type), *settle_hints(job))
+
+
+def checked_at(ports: Ports, job: JobView) -> datetime:
+    """When the upload finished: what X says about an ID later than that is not in the job's results."""
+    return job.uploaded.finished_at if job.uploaded else ports.clock.now()
 
 
 def record_attempts(

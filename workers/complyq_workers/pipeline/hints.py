@@ -17,6 +17,7 @@ TASK_OF_PHASE = {
     JobPhase.CREATED: task_names.UPLOAD_JOB,
     JobPhase.UPLOADED: task_names.POLL_JOB,
     JobPhase.FINISHED: task_names.COLLECT_JOB,
+    JobPhase.PARKED: task_names.POLL_JOB,
 }
 
 

@@ -10,7 +10,9 @@ import structlog
 import uuid_utils
 
 from complyq_config.errors import ComplyqError
+from complyq_workers import preemption
 from complyq_workers.coordination import CoordinationError
+from complyq_workers.preemption import PreemptedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +42,8 @@ class StepLease:
         self._nonce = uuid_utils.uuid4().hex
         self._ends = clock.monotonic() + LONGEST_SECONDS
         self._lost = False
+        self._sure_until = 0.0
+        self._had_gap = False
 
     @property
     def renewal_seconds(self) -> float:
@@ -48,28 +52,46 @@ class StepLease:
 
     def take(self) -> int:
         """Try to take the lease; return how often the step was begun without coming to an end, or 0 if it is not ours."""
-        return self._coordination.take_step(self.name, self._nonce, self._seconds)
+        asked_at = self._clock.monotonic()
+        starts = self._coordination.take_step(self.name, self._nonce, self._seconds)
+        if starts:
+            self._sure_until = asked_at + self._seconds
+        return starts
 
     def renew(self) -> bool:
         """Keep the lease for some more seconds; False once it is lost."""
         if self._clock.monotonic() >= self._ends:
             self._lost = True
         with suppress(CoordinationError):  # it may be back in time; if not, somebody else's lease refuses the next try
-            self._lost = self._lost or not self.take()
+            self._lost = self._lost or not self._renew_in_time()
         return not self._lost
 
     def check(self) -> None:
-        """Stop the step if its lease may be somebody else's by now.
+        """Stop the step if its lease may be somebody else's by now, or if its worker shuts down.
 
         Raises:
             LeaseLostError: if it could not be renewed in time.
+            PreemptedError: if the step cannot be waited for any longer.
         """
         if self._lost:
             raise LeaseLostError(f"the lease on {self.name} was lost")
+        if preemption.is_due():
+            raise PreemptedError(f"the worker shuts down, and {self.name} still runs")
+
+    def check_sure(self) -> None:
+        """Stop the step unless its lease was surely its own all the time: a process that froze may not know that it lost it.
+
+        Raises:
+            LeaseLostError: if it was once not renewed for as long as it lasts.
+        """
+        self.check()
+        if self._had_gap or self._clock.monotonic() >= self._sure_until:
+            raise LeaseLostError(f"the lease on {self.name} was not renewed in time")
 
     def note_progress(self, position: int) -> None:
         """Remember how far the step has come; farther than ever before, it has not been begun in vain."""
-        self._coordination.note_progress(self.name, position)
+        with suppress(CoordinationError):  # the step itself is worth more
+            self._coordination.note_progress(self.name, position)
 
     def give_back(self) -> bool:
         """End the step in order; return whether it was asked for while it ran."""
@@ -78,6 +100,11 @@ class StepLease:
         except CoordinationError as error:
             log.warning("step_lease_not_returned", step=self.name, error=str(error))  # it expires by itself
             return False
+
+    def _renew_in_time(self) -> bool:
+        """Renew; a lease that had run out before may have been somebody else's meanwhile, even if it is ours again."""
+        self._had_gap = self._had_gap or self._clock.monotonic() >= self._sure_until
+        return self.take() > 0
 
 
 class LeaseKeeper(Protocol):

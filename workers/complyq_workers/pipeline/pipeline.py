@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from complyq_config.errors import ComplyqError
 from complyq_producer import task_names
-from complyq_producer.model import BatchId, ComplianceType
+from complyq_workers.pipeline.arguments import arguments_of
 from complyq_workers.pipeline.collecting import collect
 from complyq_workers.pipeline.creating import create
+from complyq_workers.pipeline.parking import park_job, park_publishing
 from complyq_workers.pipeline.planning import plan
 from complyq_workers.pipeline.polling import poll
 from complyq_workers.pipeline.publishing import publish
-from complyq_workers.pipeline.step import Hint, Outcome, run_step
+from complyq_workers.pipeline.step import MAX_STARTS, Hint, Outcome, run_step
 from complyq_workers.pipeline.sweeping import sweep
 from complyq_workers.pipeline.uploading import upload
 
@@ -22,19 +22,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from complyq_producer.ledger import JobView
+    from complyq_producer.model import BatchId, ComplianceType
     from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
+    from complyq_workers.pipeline.step import Action
 
-JOB_STEPS: dict[str, Callable[[Ports, JobView, StepLease], Outcome]] = {
+    JobStep = Callable[[Ports, JobView, StepLease], Outcome]
+
+STEPS: dict[str, Callable[..., Outcome]] = {
+    task_names.PLAN: plan,
+    task_names.SWEEP: sweep,
+}
+"""Steps that everything depends on, so that they are never parked."""
+JOB_STEPS: dict[str, JobStep] = {
     task_names.CREATE_JOB: create,
     task_names.UPLOAD_JOB: upload,
     task_names.POLL_JOB: poll,
     task_names.COLLECT_JOB: collect,
 }
-
-
-class MalformedHintError(ComplyqError):
-    """A message asks for a step that does not exist, or names something impossible."""
 
 
 class Pipeline:
@@ -51,32 +56,27 @@ class Pipeline:
         """
         return run_step(self.ports, hint, self._action(hint))
 
-    def _action(self, hint: Hint) -> Callable[[StepLease], Outcome]:
-        try:
-            return self._step(hint.task, *map(str, hint.args))
-        except (TypeError, ValueError, ComplyqError) as error:
-            raise MalformedHintError(f"no step is meant by {hint.task}{hint.args!r}: {error}") from error
+    def _action(self, hint: Hint) -> Action:
+        arguments = arguments_of(hint)
+        if hint.task in JOB_STEPS:
+            return self._job_action(hint.task, *arguments)
+        if hint.task == task_names.PUBLISH_BATCH:
+            return self._publishing(*arguments)
+        return lambda lease, _: STEPS[hint.task](self.ports, *arguments, lease)
 
-    def _step(self, task: str, *args: str) -> Callable[[StepLease], Outcome]:
-        if task == task_names.SWEEP:
-            return lambda lease: sweep(self.ports, lease)
-        if task == task_names.PLAN:
-            (type_,) = map(ComplianceType.parse, args)
-            return lambda lease: plan(self.ports, type_, lease)
-        if task == task_names.PUBLISH_BATCH:
-            (batch_id,) = map(BatchId, args)
-            return lambda lease: publish(self.ports, batch_id, lease)
-        return self._job_step(task, *args)
-
-    def _job_step(self, task: str, type_text: str, number: str) -> Callable[[StepLease], Outcome]:
-        if task not in JOB_STEPS:
-            raise ValueError(f"unknown task {task}")
-        type_, plan_number, step = ComplianceType.parse(type_text), int(number), JOB_STEPS[task]
-
-        def run(lease: StepLease) -> Outcome:
+    def _job_action(self, task: str, type_: ComplianceType, number: int) -> Action:
+        def act(lease: StepLease, starts: int) -> Outcome:
             # The facts are read under the lease: what was true when the hint was sent may have changed.
-            job = self.ports.ledger.job(type_, plan_number)
+            job = self.ports.ledger.job(type_, number)
             with structlog.contextvars.bound_contextvars(job=job.plan.job_id if job.plan else None):
-                return step(self.ports, job, lease)
+                parked = park_job(self.ports, job, task, starts) if starts > MAX_STARTS else None
+                return parked or JOB_STEPS[task](self.ports, job, lease)
 
-        return run
+        return act
+
+    def _publishing(self, batch_id: BatchId) -> Action:
+        def act(lease: StepLease, starts: int) -> Outcome:
+            parked = park_publishing(self.ports, batch_id, starts) if starts > MAX_STARTS else None
+            return parked or publish(self.ports, batch_id, lease)
+
+        return act

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from complyq_producer.errors import UnknownSchemaError
 from complyq_producer.facts import Attempt, Plan
 from complyq_producer.layout import BatchKeys, JobKeys
 from complyq_producer.ledger import JobPhase, JobView
@@ -13,10 +14,10 @@ from complyq_producer.model import BatchId, ComplianceType, new_job_id
 from complyq_workers.payload import payload_objects
 from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
 from complyq_workers.pipeline.step import Hint, Outcome, again, done
-from complyq_workers.planner import MISSING, Draft, decide_end, draft_plan, exhausted, next_number, queue
+from complyq_workers.planner import MISSING, Draft, decide_end, draft_plan, next_number, queue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from complyq_producer.facts import PlannedPart
     from complyq_producer.ledger import BatchView
@@ -29,9 +30,10 @@ log = structlog.get_logger(__name__)
 def plan(ports: Ports, type_: ComplianceType, lease: StepLease) -> Outcome:
     """Create the next plan of a type if no plan holds its slot and something waits."""
     # The order matters: what is read of the batches after the plans cannot be in a plan that we do not know, or
-    # else that plan has the number that we are about to use, and creating ours fails.
+    # else that plan has the number that we are about to use, and creating ours fails. A plan that only a newer version
+    # can read may hold the slot, so that the type waits.
     jobs = ports.ledger.marked_jobs(type_)
-    batches = list(ports.ledger.open_batches(type_))
+    batches = list(_readable_batches(ports, type_))
     lease.check()
     _close_markers(ports, jobs)
     settle = [publish_hint(view.record.batch_id) for view in batches if _needs_settling(ports, view)]
@@ -40,6 +42,18 @@ def plan(ports: Ports, type_: ComplianceType, lease: StepLease) -> Outcome:
         _show_queue(ports, type_, batches, current.plan)
         return done(*settle, *job_hints(current))
     return _plan_next(ports, type_, jobs, batches).with_hints(settle)
+
+
+def _readable_batches(ports: Ports, type_: ComplianceType) -> Iterator[BatchView]:
+    """What a newer version has accepted is left to it: a part that nobody here plans is in no job twice."""
+    for batch_id in ports.ledger.marked_batches(type_):
+        try:
+            view = ports.ledger.batch(batch_id)
+        except UnknownSchemaError as error:
+            log.error("batch_not_readable", batch=batch_id, error=str(error))  # noqa: TRY400 - no bug of ours
+        else:
+            if view is not None:
+                yield view
 
 
 def _plan_next(ports: Ports, type_: ComplianceType, jobs: Sequence[JobView], batches: Sequence[BatchView]) -> Outcome:
@@ -78,8 +92,8 @@ def _create_plan(ports: Ports, keys: JobKeys, draft: Draft) -> tuple[Plan, bool]
 
 def _needs_settling(ports: Ports, view: BatchView) -> bool:
     """Whether a batch has something to publish or to decide."""
-    undecided = decide_end(view, max_attempts=ports.limits.max_attempts)
-    return bool(view.outcome or view.checked or undecided or exhausted(view, ports.limits.max_attempts))
+    end = decide_end(view, max_attempts=ports.limits.max_attempts, now=ports.clock.now())
+    return bool(view.outcome or view.checked or view.parked or end)
 
 
 def _close_markers(ports: Ports, jobs: Sequence[JobView]) -> None:

@@ -12,6 +12,7 @@ from complyq_producer.model import RemoteId
 from complyq_workers.pipeline.finishing import cancel_remote, finish
 from complyq_workers.pipeline.hints import job_hints
 from complyq_workers.pipeline.pacing import wait_since
+from complyq_workers.pipeline.parking import see_off
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
 from complyq_workers.pipeline.step import Outcome, again, done
 from complyq_workers.pipeline.windows import results_are_gone, upload_window_is_over
@@ -31,6 +32,8 @@ ABANDONED = "abandoned"
 
 def poll(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     """Ask X for the job once; come back later until it is final."""
+    if job.phase is JobPhase.PARKED:
+        return see_off(ports, job, lease)
     if job.phase is not JobPhase.UPLOADED or job.remote_id is None or job.uploaded is None:
         return done(*job_hints(job))
     hold_slot(ports, job)
@@ -49,6 +52,7 @@ def _follow_status(ports: Ports, job: JobView, uploaded: Uploaded, answer: Answe
     if is_final(remote.status):
         return _finish(ports, job, uploaded, remote)
     if results_are_gone(job, answer.date or ports.clock.now(), remote):
+        cancel_remote(ports, RemoteId(remote.id))  # what X still calls active would hold up the next job
         error = f"still {remote.status!r} when its results expired"
         return finish(ports, job, JobStatus.EXPIRED, error=error, counted=uploaded.complete)
     if remote.status not in {JobStatus.CREATED, JobStatus.IN_PROGRESS}:

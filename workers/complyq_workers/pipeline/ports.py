@@ -34,6 +34,7 @@ class Limits:
     poll_min_seconds: float
     poll_max_seconds: float
     max_attempts: int
+    max_parked_hours: float
     events_inline_max: int
     lease_seconds: float
     sweep_seconds: float

@@ -13,8 +13,8 @@ from complyq_producer import layout
 from complyq_producer.facts import CountedPart, Published
 from complyq_producer.facts import Outcome as OutcomeFact
 from complyq_producer.results import read_lines
-from complyq_workers.events import BuiltEvent, end_data, end_event, results_event
-from complyq_workers.pipeline.end_of_batch import batch_info, results_ref, tally
+from complyq_workers.events import BuiltEvent, end_data, end_event, parked_event, results_event
+from complyq_workers.pipeline.end_of_batch import batch_info, parked_info, results_ref, tally
 from complyq_workers.pipeline.hints import plan_hint
 from complyq_workers.pipeline.step import Outcome, again, done
 from complyq_workers.planner import decide_end
@@ -36,27 +36,31 @@ def publish(ports: Ports, batch_id: BatchId, lease: StepLease) -> Outcome:
     if view.published:
         _close(ports, view)
         return done()
+    for parked in view.parked.values():
+        _publish(ports, parked_event(ports.limits.namespace, batch_info(view), parked_info(parked)))
+    if view.parked_publishing(ports.clock.now()):
+        return done()
     outcome = view.outcome or _decide(ports, view)
     if outcome and not _all_known(view, outcome):
         return again(0.0)  # decided by somebody who saw more than we did: read again
     messages = 0
-    for part in replace(view, outcome=outcome).counted_parts():
-        messages += _publish_part(ports, view, part, lease)
+    for part in _in_order_of_jobs(replace(view, outcome=outcome).counted_parts()):
+        messages = _publish_part(ports, view, part, lease, messages)
     if outcome is None:
         return done()
     _publish(ports, end_event(ports.limits.namespace, outcome.state, outcome.data))
     ports.facts.create(view.keys.published, Published(messages=messages))
-    _close(ports, view)
+    _close(ports, replace(view, outcome=outcome))
     return done(plan_hint(view.record.type))
 
 
 def _decide(ports: Ports, view: BatchView) -> OutcomeFact | None:
     """Create the outcome, if the batch has come to an end. Whoever creates it first decides."""
-    end = decide_end(view, max_attempts=ports.limits.max_attempts)
+    now = ports.clock.now()
+    end = decide_end(view, max_attempts=ports.limits.max_attempts, now=now)
     if end is None:
         return None
     counted = [CountedPart(part=part, plan=checked.plan) for part, checked in sorted(view.checked.items())]
-    now = ports.clock.now()
     data = end_data(end.state, batch_info(view), tally(ports, view, end, now))
     fact = OutcomeFact(state=end.state, error=end.error, counted=counted, data=data, recorded_at=now)
     outcome, ours = ports.facts.create(view.keys.outcome, fact)
@@ -69,8 +73,13 @@ def _all_known(view: BatchView, outcome: OutcomeFact) -> bool:
     return all(part.part in view.checked for part in outcome.counted)
 
 
-def _publish_part(ports: Ports, view: BatchView, part: CheckedPart, lease: StepLease) -> int:
-    """Publish the messages of a part, as its fact cut them; return how many there are."""
+def _in_order_of_jobs(parts: list[CheckedPart]) -> list[CheckedPart]:
+    """What comes later is published later, so that the number of messages passed tells how far publishing has come."""
+    return sorted(parts, key=lambda part: (part.plan, part.results.part))
+
+
+def _publish_part(ports: Ports, view: BatchView, part: CheckedPart, lease: StepLease, before: int) -> int:
+    """Publish the messages of a part, as its fact cut them; return how many there are with those `before` it."""
     messages = _inline_messages(ports, part) if part.results.inline else iter([None] * len(part.results.messages))
     for sequence, lines in enumerate(messages):
         lease.check()
@@ -85,7 +94,8 @@ def _publish_part(ports: Ports, view: BatchView, part: CheckedPart, lease: StepL
             time=part.checked_at,
         )
         _publish(ports, event)
-    return len(part.results.messages)
+        lease.note_progress(before + sequence + 1)  # also where an earlier run died before it could
+    return before + len(part.results.messages)
 
 
 def _inline_messages(ports: Ports, part: CheckedPart) -> Iterator[list[bytes] | None]:

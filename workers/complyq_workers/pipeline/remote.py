@@ -42,26 +42,26 @@ class Remote:
     """
 
     def __init__(self, client: XClient, coordination: Coordination, clock: Clock) -> None:
-        self._client = client
+        self.client = client
         self._coordination = coordination
         self._clock = clock
 
     def create_job(self, type_: ComplianceType, name: str, *, resumable: bool) -> Answer[ComplianceJob]:
         """Create a remote job. Never retried here: a lost answer may have created it."""
-        return self._ask("create", lambda: self._client.create_job(str(type_), name, resumable=resumable))
+        return self._ask("create", lambda: self.client.create_job(str(type_), name, resumable=resumable))
 
     def get_job(self, remote_id: RemoteId) -> Answer[ComplianceJob]:
         """Ask for one job."""
-        return self._ask("get", lambda: self._client.get_job(remote_id))
+        return self._ask("get", lambda: self.client.get_job(remote_id))
 
     def list_jobs(self, type_: ComplianceType) -> Answer[list[ComplianceJob]]:
         """Ask for all recent jobs of a type, and leave out those of another that the answer may hold all the same."""
-        answer = self._ask("list", lambda: self._client.list_jobs(str(type_)))
+        answer = self._ask("list", lambda: self.client.list_jobs(str(type_)))
         return replace(answer, value=[job for job in answer.value if job.type in {None, type_}])
 
     def cancel_job(self, remote_id: RemoteId) -> Answer[ComplianceJob | None]:
         """Cancel a job where the contract allows."""
-        return self._ask("cancel", lambda: self._client.cancel_job(remote_id))
+        return self._ask("cancel", lambda: self.client.cancel_job(remote_id))
 
     def _ask(self, endpoint: str, question: Callable[[], Answer[T]]) -> Answer[T]:
         blocked = self._coordination.seconds_blocked(endpoint)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from complyq_config.celery_settings import LONGEST_COUNTDOWN
-from complyq_producer.errors import EventsError, StoreUnavailableError
+from complyq_producer.errors import EventsError, StoreUnavailableError, UnknownSchemaError
 from complyq_workers.coordination import CoordinationError
 from complyq_workers.download import DownloadInterruptedError
 from complyq_workers.pipeline.lease import LeaseLostError, StepLease
 from complyq_workers.pipeline.remote import BudgetError
+from complyq_workers.preemption import PreemptedError
 from complyq_workers.upload import UploadInterruptedError
 from complyq_workers.x import AmbiguousAnswerError, ForbiddenOriginError, UnauthorizedError
 
@@ -23,9 +25,15 @@ if TYPE_CHECKING:
     from complyq_workers.coordination import Coordination
     from complyq_workers.pipeline.ports import Ports
 
+    Action = Callable[[StepLease, int], "Outcome"]
+    """What a step does under its lease, told how often it was begun since it last came to an end or got on."""
+
 log = structlog.get_logger(__name__)
 
 MAX_BACKOFF_SECONDS = 60.0
+MAX_STARTS = 5
+"""A step that was begun so often without coming to an end, or getting on, crashes its process every time."""
+MAX_BRAKE_SECONDS = 600.0
 EARLY_SECONDS = 0.25
 """A step is due this much before its retry is sent: timers are not exact."""
 PASSING = (
@@ -36,9 +44,10 @@ PASSING = (
     ForbiddenOriginError,
     StoreUnavailableError,
     UnauthorizedError,
+    UnknownSchemaError,
     UploadInterruptedError,
 )
-"""Failures that pass: somebody else is down, slow or busy."""
+"""Failures that pass: somebody else is down, slow, busy, or newer than we are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +86,11 @@ def again(seconds: float, *hints: Hint) -> Outcome:
     return Outcome(hints, min(max(seconds, 0.0), LONGEST_COUNTDOWN))
 
 
-def run_step(ports: Ports, hint: Hint, action: Callable[[StepLease], Outcome]) -> Outcome:
+def run_step(ports: Ports, hint: Hint, action: Action) -> Outcome:
     """Run a step if it is due and nobody else runs it; drop the hint otherwise.
 
-    A step that fails is tried again after a delay that grows with its failures in a row.
+    A step that fails is tried again after a delay that grows with its failures in a row. So is one that crashed its
+    process every time, unless it parks itself: it is told how often it was begun.
     """
     try:
         return _run_leased(ports, hint.step, action)
@@ -89,22 +99,37 @@ def run_step(ports: Ports, hint: Hint, action: Callable[[StepLease], Outcome]) -
         return again(_jittered(5.0))
 
 
-def _run_leased(ports: Ports, name: str, action: Callable[[StepLease], Outcome]) -> Outcome:
+def _run_leased(ports: Ports, name: str, action: Action) -> Outcome:
     if ports.coordination.seconds_until_due(name) > 0:
         log.debug("hint_dropped", step=name, reason="not due")
         return done()
     lease = StepLease(ports.coordination, ports.clock, name, ports.limits.lease_seconds)
-    if not lease.take():
+    starts = lease.take()
+    if not starts:
         log.debug("hint_dropped", step=name, reason="under way")
         return done()
     asked_again = False
     try:
         with ports.keep_lease(lease):
-            outcome = _attempt(ports.coordination, name, lease, action)
-        _postpone(ports.coordination, name, outcome.again_in or 0.0)
+            outcome = _attempt(ports.coordination, name, lease, partial(_begin, ports, action, starts))
+        _postpone(ports.coordination, name, outcome.again_in or _released_brake(starts))
     finally:
         asked_again = lease.give_back()
     return replace(outcome, again_in=0.0) if asked_again and outcome.again_in is None else outcome
+
+
+def _begin(ports: Ports, action: Action, starts: int, lease: StepLease) -> Outcome:
+    """Run a step. One that crashed its process every time is postponed first: should it do so again, that is slow."""
+    if starts > MAX_STARTS:
+        delay = min(2.0 ** min(starts - MAX_STARTS, 10), MAX_BRAKE_SECONDS)
+        log.error("step_keeps_crashing", step=lease.name, starts=starts, seconds=delay)
+        ports.coordination.postpone(lease.name, delay)
+    return action(lease, starts)
+
+
+def _released_brake(starts: int) -> float:
+    """Return for how long a step that came to an end after all is still not due: no time at all, if it was postponed."""
+    return 0.001 if starts > MAX_STARTS else 0.0
 
 
 def _postpone(coordination: Coordination, name: str, seconds: float) -> None:
@@ -124,6 +149,9 @@ def _attempt(
     except LeaseLostError:
         log.warning("step_lease_lost", step=name)
         return done()
+    except PreemptedError:
+        log.info("step_preempted", step=name)
+        return again(0.0)
     except BudgetError as error:
         log.info("rate_limited", step=name, wait_seconds=error.wait_seconds)
         return again(_jittered(error.wait_seconds))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from complyq_producer import layout, task_names
+from complyq_producer.errors import UnknownSchemaError
 from complyq_producer.layout import BatchKeys
+from complyq_producer.ledger import JobPhase
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_workers.pipeline.hints import job_hints, plan_hint
 from complyq_workers.pipeline.step import Hint, Outcome, done
@@ -16,6 +18,7 @@ from complyq_workers.pipeline.step import Hint, Outcome, done
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from complyq_producer.ledger import JobView
     from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
 
@@ -39,11 +42,22 @@ def sweep(ports: Ports, lease: StepLease) -> Outcome:
 
 
 def _hints_of(ports: Ports, type_: ComplianceType) -> Iterator[Hint]:
-    for job in ports.ledger.marked_jobs(type_):
+    jobs = list(_readable_jobs(ports, type_))
+    for job in jobs:
         if job.plan:
             yield from job_hints(job)
-    if next(ports.ledger.marked_batches(type_), None) is not None:
+    has_closed = any(job.phase is JobPhase.CLOSED for job in jobs[:-1])
+    if has_closed or next(ports.ledger.marked_batches(type_), None) is not None:
         yield plan_hint(type_)
+
+
+def _readable_jobs(ports: Ports, type_: ComplianceType) -> Iterator[JobView]:
+    """What a newer version has written is left to it; all other work goes on."""
+    for number in ports.ledger.marked_plans(type_):
+        try:
+            yield ports.ledger.job(type_, number)
+        except UnknownSchemaError as error:
+            log.error("job_not_readable", type=type_, plan=number, error=str(error))  # noqa: TRY400 - no bug of ours
 
 
 def _delete_abandoned_staging(ports: Ports, type_: ComplianceType) -> None:
@@ -53,7 +67,7 @@ def _delete_abandoned_staging(ports: Ports, type_: ComplianceType) -> None:
         if ports.clock.now() - marker.modified_at < STAGING_KEPT or ports.store.info(keys.record):
             continue
         log.warning("abandoned_staging_deleted", batch=keys.batch_id)
-        for part in list(ports.store.list(keys.folder)):
+        for part in list(ports.store.list(f"{keys.folder}ids/")):  # never a record that came just now
             ports.store.delete(part.key)
         if (
             ports.store.info(keys.record) is None

@@ -74,23 +74,12 @@ def upload(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
         delivered = _send(_Upload(ports, job, job.plan, job.created, lease))
     except UploadPausedError:
         return again(0.0)
-    except (TooLargeError, _TooSlowError) as error:
-        return _abandon_size(ports, job, job.plan, error)
-    except (CorruptUploadError, PayloadMismatchError) as error:
-        return _abandon(ports, job, str(error), counted=True)
-    except ObjectNotFoundError as error:
-        return _abandon(ports, job, f"the payload is gone: {error}")  # planning looks for the missing part
-    except (
-        UploadError,
-        ForbiddenOriginError,
-        JobNotFoundError,
-        RefusedError,
-        UnauthorizedError,
-        _XHasItError,
-    ) as error:
-        return _ask_what_happened(ports, job, error)
+    except TROUBLE as error:
+        lease.check_sure()  # what surprises a worker that was replaced is its successor's doing
+        return _after_trouble(ports, job, job.plan, error)
     log.info("upload_finished", bytes=job.plan.bytes, verified=delivered.verified)
-    return _record(ports, job, Uploaded(complete=True, finished_at=delivered.hashes.date or ports.clock.now()))
+    _, outcome = _record(ports, job, Uploaded(complete=True, finished_at=delivered.hashes.date or ports.clock.now()))
+    return outcome
 
 
 class _TooSlowError(Exception):
@@ -99,6 +88,19 @@ class _TooSlowError(Exception):
 
 class _XHasItError(Exception):
     """X says that the job is beyond its upload."""
+
+
+TROUBLE = (
+    ForbiddenOriginError,
+    JobNotFoundError,
+    ObjectNotFoundError,
+    RefusedError,
+    UnauthorizedError,
+    UploadError,
+    _TooSlowError,
+    _XHasItError,
+)
+"""What ends a run of an upload without its having got through."""
 
 
 class _Upload:
@@ -113,6 +115,7 @@ class _Upload:
         self._shown = -SHOW_SECONDS
         self.pace = Pace(
             on_progress=self._on_progress,
+            on_persisted=lease.note_progress,
             deadline=ports.clock.monotonic() + STEP_SECONDS,
             patience=Patience(wait=ports.clock.sleep),
             now=ports.clock.monotonic,
@@ -206,6 +209,16 @@ def _upload_url(run: _Upload) -> str:
     return remote.upload_url
 
 
+def _after_trouble(ports: Ports, job: JobView, plan: Plan, error: Exception) -> Outcome:
+    if isinstance(error, (TooLargeError, _TooSlowError)):
+        return _abandon_size(ports, job, plan, error)
+    if isinstance(error, (CorruptUploadError, PayloadMismatchError)):
+        return _abandon(ports, job, str(error), counted=True)
+    if isinstance(error, ObjectNotFoundError):
+        return _abandon(ports, job, f"the payload is gone: {error}")  # planning looks for the missing part
+    return _ask_what_happened(ports, job, error)
+
+
 def _ask_what_happened(ports: Ports, job: JobView, error: Exception) -> Outcome:
     """Ask X how the job is doing, rather than assume: the upload may have arrived, or the window be over."""
     try:
@@ -215,7 +228,8 @@ def _ask_what_happened(ports: Ports, job: JobView, error: Exception) -> Outcome:
     status = answer.value.status
     log.info("upload_in_doubt", status=status, reason=str(error))
     if status in {JobStatus.IN_PROGRESS, JobStatus.COMPLETE}:
-        return _record(ports, job, Uploaded(complete=True, finished_at=answer.date or ports.clock.now()))
+        _, outcome = _record(ports, job, Uploaded(complete=True, finished_at=answer.date or ports.clock.now()))
+        return outcome
     if is_final(status):
         return finish(ports, job, status, error=answer.value.error or str(error))
     if upload_window_is_over(job, answer.date or ports.clock.now(), answer.value):
@@ -246,18 +260,22 @@ def _abandon_size(ports: Ports, job: JobView, plan: Plan, error: Exception) -> O
 def _abandon(
     ports: Ports, job: JobView, reason: str, *, counted: bool = False, max_bytes: int | None = None
 ) -> Outcome:
-    """Give the job up: it is cancelled where the contract allows, and expires by itself elsewhere."""
-    log.warning("upload_abandoned", plan=job.keys.plan_number, reason=reason, counted=counted)
+    """Give the job up: it is cancelled where the contract allows, and expires by itself elsewhere.
+
+    Not where another worker got the upload through meanwhile.
+    """
     given_up = Uploaded(
         complete=False, reason=reason, counted=counted, max_bytes=max_bytes, finished_at=ports.clock.now()
     )
-    outcome = _record(ports, job, given_up)
-    if job.remote_id:
+    standing, outcome = _record(ports, job, given_up)
+    if job.remote_id and not standing.complete:
+        log.warning("upload_abandoned", plan=job.keys.plan_number, reason=reason, counted=counted)
         cancel_remote(ports, job.remote_id)
     return outcome
 
 
-def _record(ports: Ports, job: JobView, uploaded: Uploaded) -> Outcome:
+def _record(ports: Ports, job: JobView, uploaded: Uploaded) -> tuple[Uploaded, Outcome]:
+    """Fix how the upload ended; return how it did, if another worker was first, and what follows."""
     standing, _ = ports.facts.create(job.keys.uploaded, uploaded)
     show(ports, job, "processing" if standing.complete else "waiting_for_expiry")
-    return done(*job_hints(JobView(job.keys, job.plan, job.created, job.sessions, standing)))
+    return standing, done(*job_hints(JobView(job.keys, job.plan, job.created, job.sessions, standing)))

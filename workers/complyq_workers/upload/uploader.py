@@ -62,12 +62,14 @@ class Pace:
 
     Attributes:
         on_progress: Called with (offset, total) in bytes as they flow; whatever it raises ends the run, as it is.
+        on_persisted: Called with the offset that the server has told: what it has will not have to be sent again.
         deadline: The instant of `now` at which the run pauses; None: never.
         patience: How failures are borne.
         now: Seconds that only grow.
     """
 
     on_progress: Progress | None = None
+    on_persisted: Callable[[int], None] | None = None
     deadline: float | None = None
     patience: Patience = field(default_factory=Patience)
     now: Callable[[], float] = time.monotonic
@@ -209,9 +211,14 @@ class _Resumption:
     def run(self) -> Delivered:
         told = self._patiently(self._ask)
         while isinstance(told, Persisted):
-            self.known = told.offset
+            self._know(told.offset)
             told = self._judged(self.failures, self._patiently(self._send_or_ask))
         return Delivered(told.hashes, self.digest.verify(told.hashes, self.payload.total))
+
+    def _know(self, offset: int) -> None:
+        self.known = offset
+        if self.payload.pace.on_persisted is not None:
+            self.payload.pace.on_persisted(offset)
 
     def _judged(self, failures: int, told: Persisted | Finished) -> Persisted | Finished:
         """Let progress make up for failures, and count an answer without any as one (unless one was counted)."""

@@ -1,0 +1,147 @@
+"""What keeps results right: each test takes one way to lose, mix or truncate them."""
+
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from complyq_producer import task_names
+from complyq_producer.facts import Collected
+from complyq_producer.layout import BatchKeys
+from complyq_workers import preemption
+from complyq_workers.download import DownloadCorruptError, DownloadInterruptedError, _Partial, read_announced
+from complyq_workers.x.messages import Reply, Request
+from simulation.x_transport import SimulatedStream
+from support.quiet_world import IDS, QuietWorld
+
+COLLECT = task_names.COLLECT_JOB
+TEN = read_announced({"content-length": "10"})
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> QuietWorld:
+    """An X with Cloud Storage."""
+    return QuietWorld(tmp_path)
+
+
+@pytest.fixture
+def shut_down() -> Iterator[Callable[[], None]]:
+    """Have the worker of this process shut down, and take it back."""
+    yield lambda: preemption.begin(0)
+    preemption._INSTANT.pack_into(preemption._shared, 0, 0.0)
+
+
+def collected(world: QuietWorld) -> Collected:
+    """Read what the first job gave."""
+    found = world.job().collected
+    assert found is not None
+    return found
+
+
+def test_a_body_without_its_end_is_not_whole() -> None:
+    """Fewer bytes came than were announced."""
+    partial = _Partial(TEN, io.BytesIO(), 1000)
+    partial.take(b"123456789")
+    with pytest.raises(DownloadInterruptedError):
+        partial.finish()
+
+
+def test_a_body_behind_its_end_is_corruption() -> None:
+    """More bytes came than were announced."""
+    partial = _Partial(TEN, io.BytesIO(), 1000)
+    partial.take(b"12345678901")
+    with pytest.raises(DownloadCorruptError):
+        partial.finish()
+
+
+def test_nothing_of_an_earlier_attempt_is_left() -> None:
+    """A longer body was begun before, and given up."""
+    file = io.BytesIO()
+    _Partial(read_announced({"content-length": "99"}), file, 1000).take(b"of another object")
+    whole = _Partial(TEN, file, 1000)
+    whole.take(b"1234567890")
+    whole.finish()
+    assert file.getvalue() == b"1234567890"
+
+
+class Slow(SimulatedStream):
+    """Results that come ten bytes at a time; something happens with each."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__(Reply(200, {"content-length": "100"}, b"\n" * 100), cut=False)
+        self.reads = 0
+        self._happens = happens
+
+    def read(self, size: int) -> bytes:
+        """Give the next ten bytes."""
+        self.reads += 1
+        self._happens()
+        return super().read(10)
+
+
+def test_a_download_stops_when_its_worker_shuts_down(world: QuietWorld, shut_down: Callable[[], None]) -> None:
+    """With the bytes that are on the way, not with the last."""
+    world.enqueue()
+    world.run_to("finished")
+    slow = Slow(shut_down)
+    world.transport.meddle("download", lambda _: slow)
+    assert world.run(COLLECT, "tweets", 1).again_in == 0.0
+    assert slow.reads == 1
+
+
+def test_a_download_that_is_too_slow_is_stopped(world: QuietWorld) -> None:
+    """Before its lease ends: it is one of the few tries that it has."""
+    world.enqueue()
+    world.run_to("finished")
+    slow = Slow(lambda: world.world.pass_time(300))
+    world.transport.meddle("download", lambda _: slow)
+    assert world.run(COLLECT, "tweets", 1).again_in is not None
+    assert slow.reads == 2
+
+
+def test_what_another_worker_stored_is_what_counts(world: QuietWorld) -> None:
+    """It stored its results first, and X told it something else: count and checksum are those of the object."""
+    batch = world.enqueue()
+    world.run_to("finished")
+    line = json.dumps({"id": str(IDS[0]), "type": "tweets", "action": "delete", "reason": "deleted"})
+    stored = gzip.compress(line.encode() + b"\n")
+    world.store.create(BatchKeys(batch.id).results_of(0, 1), stored)
+    world.finish(batch.id)
+    (part,) = collected(world).parts
+    assert (part.sha256, part.bytes, part.count) == (hashlib.sha256(stored).hexdigest(), len(stored), 1)
+    (told, _) = world.events()
+    assert [result["id"] for result in told["data"]["results"]] == [str(IDS[0])]
+
+
+def test_damaged_results_are_asked_for_again_and_then_given_up(world: QuietWorld) -> None:
+    """Five times; then they count as unavailable, and that counts against the parts."""
+    damaged = b'{"id": "1\n'
+    batch = world.enqueue()
+    world.transport.meddle("download", Reply(200, {"content-length": str(len(damaged))}, damaged), times=30)
+    world.run_to("collected")
+    assert world.transport.asked.count("download") == 5
+    assert not collected(world).available
+    assert [(attempt.status, attempt.counted) for attempt in world.attempts(batch.id)] == [("unavailable", True)]
+
+
+def test_results_that_cannot_be_had_are_waited_for_as_long_as_they_exist(world: QuietWorld) -> None:
+    """X names a host that is not allowed: the setting may be mended for a week, and then the batch does not wait on."""
+    world.enqueue()
+    world.run_to("finished")
+    (job,) = world.remote_jobs()
+
+    def elsewhere(_: Request) -> Reply:
+        return world.shown(job, download_url="https://example.invalid/results")
+
+    world.transport.meddle("get", elsewhere, times=100)
+    for _ in range(30):
+        world.run_one()
+    assert not world.has_fact("collected")
+    assert "download" not in world.transport.asked
+    world.world.pass_time(8 * 86_400)
+    world.run_to("collected")
+    assert not collected(world).available

@@ -1,0 +1,35 @@
+"""What a worker wants to be sure of before it does anything."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.misbehaving_s3 import Misbehaviour, misbehaving_s3
+
+
+@pytest.mark.parametrize("role", ["control", "all"])
+def test_workers_refuse_a_store_that_overwrites(tmp_path: Path, role: str) -> None:
+    """Facts would not be safe there: nothing is begun, and the setting is named."""
+    with misbehaving_s3(Misbehaviour(ignores_conditions=True)) as endpoint:
+        environment = {
+            **os.environ,
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+            "COMPLYQ_BEARER_TOKEN": "AAAAtoken",
+            "COMPLYQ_STORE_URL": "s3://bucket/prefix",
+            "COMPLYQ_SPOOL_DIR": str(tmp_path),
+            "COMPLYQ_BROKER_URL": "redis://127.0.0.1:9/0",  # nobody is there: a worker that starts waits for it for ever
+        }
+        command = [sys.executable, "-m", "complyq_workers", "--role", role]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                _, said = process.communicate(timeout=60)
+            finally:
+                process.kill()
+    assert process.returncode == 2
+    assert "COMPLYQ_STORE_URL" in said
