@@ -9,15 +9,19 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+import pytest
 
 from complyq_workers.command import Role, main
 from complyq_workers.supervisor import SUPERVISOR
 
+PRELOADED = "support.preloaded_workers"
+
 _context = get_context("forkserver")
-_context.set_forkserver_preload(["support.preloaded_workers"])
+_context.set_forkserver_preload([PRELOADED])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +50,25 @@ class ForkedWorker:
 
 def fork_worker(environment: Mapping[str, str], log: Path) -> ForkedWorker:
     """Start a worker; all that it and its children print is appended to `log`."""
+    _start_server()
     process = _context.Process(target=_run, args=(dict(environment), log))
     process.start()
     return ForkedWorker(process)
+
+
+def _start_server() -> None:
+    """Start the process that workers are forked from. Only from the environment does it learn where to import from."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        forkserver.ensure_running()
 
 
 def _run(environment: dict[str, str], log: Path) -> None:
     os.setpgid(0, 0)
     os.environ.update(environment)
     _print_to(log)
+    if PRELOADED not in sys.modules:
+        raise RuntimeError(f"{PRELOADED} was not loaded: workers would start slowly")
     for role in (Role.CONTROL, Role.TRANSFER):
         if os.fork() == 0:
             os.environ[SUPERVISOR] = str(os.getppid())

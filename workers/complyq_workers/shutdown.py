@@ -22,7 +22,7 @@ from complyq_workers import preemption
 log = structlog.get_logger(__name__)
 
 RESULT_TENTHS = 20
-"""Tenths of a second."""
+"""How long a process waits until its last result is read, in tenths of a second."""
 
 
 class GracefulStop(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
@@ -32,8 +32,8 @@ class GracefulStop(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ship
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
-        # A message that is handed to a process just when the signal comes is forgotten by Celery, and read by nobody
-        # the word that its step has ended. For that word to be read the process would wait 30 s before it ends.
+        # Celery forgets a message that it hands to a process just when the signal comes, and then does not read that
+        # the step has ended. Billiard's processes would wait 30 s for that to be read before they end.
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = RESULT_TENTHS
 
     def start(self, parent: Any) -> None:  # noqa: ARG002 - as bootsteps are called
