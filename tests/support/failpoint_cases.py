@@ -48,8 +48,6 @@ class Journey:
     """X's status of the job at which each batch is cancelled."""
     lapses: bool = False
     """The job ends only with its upload window."""
-    guarded: bool = False
-    """The worker dies when a create may be under way, so that others keep away from creating for a while."""
 
     def begin(self, site: Site, hits: int) -> list[Submitted]:
         """Arm the faults and submit the batches."""
@@ -59,11 +57,6 @@ class Journey:
         if self.cancelled_at:
             self._cancel(site, submitted)
         return submitted
-
-    def go_on(self, site: Site) -> None:
-        """Let time pass after a worker's death, where that is needed."""
-        if self.guarded:
-            site.forget_unanswered_creates()
 
     def end(self, site: Site) -> None:
         """Let the time pass that jobs need to end, once the batches have ended."""
@@ -100,7 +93,6 @@ CHUNKED = Journey(ids=14_000)
 FOLLOWED = Journey(batches=lambda hits: hits + 1, jobs=lambda hits: hits + 1)
 """The marker of a plan is removed when there is a higher one."""
 DIRECT = Journey(contract="direct")
-GUARDED = Journey(guarded=True)
 REJECTED = Journey(rejects=True)
 FAILING = Journey(
     batches=lambda _: 1, faults=({"on": "job", "fault": "fail", "error": "internal"},), jobs=lambda hits: 1 + hits
@@ -137,7 +129,7 @@ CASES: dict[str, Journey] = {
     "coordination.hold_slot": PLAIN,
     "coordination.release_slot": PLAIN,
     "coordination.postpone.step": PLAIN,
-    "coordination.postpone.unanswered_create": GUARDED,
+    "coordination.postpone.unanswered_create": PLAIN,
     "coordination.postpone.cancel_unsupported": CANCELLED_IN_VAIN,
     "coordination.count_failure.step": LIST_DOWN,
     "coordination.count_failure.create_refusals": CREATE_REFUSED,

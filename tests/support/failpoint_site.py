@@ -83,10 +83,10 @@ class Site:
         """The markers of unfinished work."""
         return [info.key for info in self.store.list("open/")]
 
-    def forget_unanswered_creates(self) -> None:
-        """Let the time pass for which a create that may be under way keeps others from creating."""
-        for key in self.redis.scan_iter("*:due:unanswered_create:*"):
-            self.redis.delete(key)
+    def hurry_unanswered_creates(self) -> None:
+        """Shorten the time for which a create that may be under way keeps others from creating: 90 s otherwise."""
+        for key in self.redis.scan_iter(f"*{self.running.environment['COMPLYQ_NAMESPACE']}*:due:unanswered_create:*"):
+            self.redis.pexpire(key, 3_000)
 
     def surprises(self) -> list[str]:
         """Return the log lines since the last call that tell of errors nobody foresaw."""
@@ -149,3 +149,4 @@ def await_death(worker: ForkedWorker, site: Site, name: str) -> None:
     """Wait until the failpoint has killed a worker."""
     wait_until(lambda: not worker.is_alive, PATIENCE)
     assert any(reached.name == name for reached in site.points.reached()), "the worker died of something else"
+    site.hurry_unanswered_creates()  # also of steps that ran beside the one that it died of
