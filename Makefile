@@ -8,7 +8,7 @@ SOURCES := config producer workers simulator tests
 # The tools of the environment come first, whatever is active in the shell that calls make.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: help setup demo test check format clean compose-up compose-down
+.PHONY: help setup demo test mutants simulate soak check audit format clean compose-up compose-down
 
 help: ## list the targets
 	@printf 'make TARGET, where TARGET is one of\n\n'
@@ -25,12 +25,29 @@ test: ## run the whole test suite, three files at a time; ARGS='-k upload -n 0' 
 	@./scripts/setup.sh dev
 	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
+mutants: ## take each guard out of the code in turn, a test must notice; ONLY='create poll' for some, JOBS=2 at once
+	@./scripts/setup.sh dev
+	@PYTHONPATH=tests $(BIN)/python -m mutants $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY))
+
+simulate: ## play histories of a simulated world: every fault at every call, then SECONDS=60 of seeds from SEED=1
+	@./scripts/setup.sh dev
+	@PYTHONPATH=tests $(BIN)/python -m simulation --every-call $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+soak: ## run workers among faults of all kinds and judge what comes of it; SECONDS=600, SEED=7 to repeat a run
+	@./scripts/setup.sh dev
+	@PYTHONPATH=tests $(BIN)/python -m soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
 check: ## check format, lint, types and the directions of imports
 	@./scripts/setup.sh dev
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit: ## look for known vulnerabilities in all that is installed; needs the network, fails without
+	@./scripts/setup.sh dev
+	@$(BIN)/python -m pip --disable-pip-version-check freeze --exclude-editable >.venv/audit.txt
+	@$(BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip --requirement .venv/audit.txt
 
 format: ## format the code and mend what ruff can mend
 	@./scripts/setup.sh dev

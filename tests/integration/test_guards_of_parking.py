@@ -32,6 +32,7 @@ def park(world: QuietWorld, task: str) -> None:
     """Have a step of the first job kill its workers, and be begun once more."""
     crash(world, task, "tweets", 1)
     world.run(task, "tweets", 1)
+    world.world.pass_time(1)
     assert world.has_fact("parked")
 
 

@@ -1,12 +1,17 @@
 """What keeps plans in order: each test takes one way in which planners could get in each other's way."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from complyq_producer import task_names
-from support.quiet_world import DiedError, QuietWorld
+from complyq_producer.facts import SCHEMA
+from complyq_producer.layout import BatchKeys
+from complyq_producer.store import ObjectStore
+from support.quiet_world import IDS, DiedError, QuietWorld
 
 PLAN, COLLECT, PUBLISH = task_names.PLAN, task_names.COLLECT_JOB, task_names.PUBLISH_BATCH
 
@@ -18,13 +23,70 @@ def world(tmp_path: Path) -> QuietWorld:
 
 
 def test_a_second_batch_gets_the_next_number(world: QuietWorld) -> None:
-    """Also when every plan before it is closed: the last of them is remembered."""
+    """At once, also when every plan before it is closed: the last of them is remembered."""
     for number in (1, 2, 3):
         batch = world.enqueue(range(100 * number, 100 * number + 6))
-        assert world.finish(batch.id) == "completed"
+        world.run(PLAN, "tweets")
         plan = world.job(number).plan
         assert plan is not None
         assert plan.batch_ids == [batch.id]
+        assert world.finish(batch.id) == "completed"
+        world.run(PLAN, "tweets")
+
+
+def test_a_batch_of_several_jobs_ends_with_the_last(tmp_path: Path) -> None:
+    """Its first results are published at once; the end is not."""
+    world = QuietWorld(tmp_path, max_upload_bytes=42)
+    batch = world.world.producer(cast("ObjectStore", world.store)).enqueue(IDS, "tweets")
+    assert batch.parts == 3
+    world.run_to("collected")
+    assert world.run(PUBLISH, batch.id).again_in is None
+    assert world.batch(batch.id).outcome is None
+    assert world.finish(batch.id) == "completed"
+    assert len(world.remote_jobs()) == 2
+    assert [event["id"].partition("/")[2] for event in world.events()] == ["0/0", "1/0", "completed"]
+
+
+def test_a_batch_that_lost_a_part_fails(world: QuietWorld) -> None:
+    """Nothing can mend that: no job is made for it."""
+    batch = world.enqueue()
+    world.store.delete(BatchKeys(batch.id).ids(0))
+    assert world.finish(batch.id) == "failed"
+    assert world.remote_jobs() == []
+
+
+@pytest.mark.parametrize("fact", ["plan", "created", "uploaded", "finished", "collected"])
+def test_whatever_message_is_lost_a_sweep_finds_the_work(world: QuietWorld, fact: str) -> None:
+    """From the facts alone."""
+    batch = world.enqueue()
+    world.world.messages.clear()
+    world.run_to(fact)
+    world.world.messages.clear()
+    assert world.finish(batch.id) == "completed"
+
+
+def rewrite(world: QuietWorld, key: str) -> None:
+    """Have a newer version have written a fact."""
+    fact = json.loads(world.store.read(key).body) | {"schema": SCHEMA + 1}
+    world.store.delete(key)
+    world.store.create(key, json.dumps(fact).encode())
+
+
+def test_what_a_newer_version_accepted_holds_up_no_other_batch(world: QuietWorld) -> None:
+    """It is left to the newer workers."""
+    newer, other = world.enqueue(), world.enqueue(range(100, 106))
+    rewrite(world, BatchKeys(newer.id).record)
+    world.run_until(lambda: world.batch(other.id).published)
+
+
+def test_what_a_newer_version_planned_holds_up_no_other_type(world: QuietWorld) -> None:
+    """Nor where all messages are lost, and a sweep finds the work."""
+    world.enqueue()
+    users = world.enqueue(range(100, 106), "users")
+    world.run_to("plan")
+    rewrite(world, world.job().keys.plan)
+    world.world.messages.clear()
+    world.run_until(lambda: world.batch(users.id).published)
 
 
 def test_a_job_that_ends_while_a_planner_looks_is_not_run_again(world: QuietWorld) -> None:

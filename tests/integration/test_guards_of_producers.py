@@ -130,3 +130,12 @@ def test_a_batch_that_is_accepted_while_it_is_swept_stays_visible(world: QuietWo
     ports = world.interrupted(at("delete", "ids/"), lambda: taken_over.append(world.enqueue(key=KEY).id))
     world.run(SWEEP, ports=ports)
     assert world.finish(taken_over[0]) == "failed"
+
+
+def test_a_batch_that_is_swept_while_it_is_accepted_stays_visible(world: QuietWorld) -> None:
+    """The sweep took its marker away with its parts: it ends with its event all the same."""
+    die_with_the_key(world)
+    world.world.pass_time(EIGHT_DAYS)
+    store = Interrupted(world.store, at("create", "batch.json"), lambda: world.run(SWEEP))
+    batch = world.producer_with(store).enqueue(IDS, "tweets", key=KEY)
+    assert world.finish(batch.id) == "failed"

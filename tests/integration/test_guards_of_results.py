@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from complyq_producer.facts import Collected
 from complyq_producer.layout import BatchKeys
 from complyq_workers import preemption
 from complyq_workers.download import DownloadCorruptError, DownloadInterruptedError, _Partial, read_announced
+from complyq_workers.results import ResultsUnreadableError
+from complyq_workers.results.answer import read_answer
 from complyq_workers.x.messages import Reply, Request
 from simulation.x_transport import SimulatedStream
 from support.quiet_world import IDS, QuietWorld
@@ -33,6 +36,20 @@ def shut_down() -> Iterator[Callable[[], None]]:
     """Have the worker of this process shut down, and take it back."""
     yield lambda: preemption.begin(0)
     preemption._INSTANT.pack_into(preemption._shared, 0, 0.0)
+
+
+def test_a_line_without_end_fills_no_memory(tmp_path: Path) -> None:
+    """Of its sixty megabytes only so much is read as shows that it is too long."""
+    answer = tmp_path / "answer"
+    answer.write_bytes(b"x" * 60_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ResultsUnreadableError):
+            list(read_answer(answer, "tweets"))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10_000_000
 
 
 def collected(world: QuietWorld) -> Collected:
@@ -137,7 +154,7 @@ def test_results_that_cannot_be_had_are_waited_for_as_long_as_they_exist(world: 
     def elsewhere(_: Request) -> Reply:
         return world.shown(job, download_url="https://example.invalid/results")
 
-    world.transport.meddle("get", elsewhere, times=100)
+    world.transport.meddle("get", elsewhere, times=2000)
     for _ in range(30):
         world.run_one()
     assert not world.has_fact("collected")

@@ -1,9 +1,11 @@
 """What keeps the slot of a type in order: each test takes one way to break it, with X and time in its hands."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -12,10 +14,11 @@ from complyq_producer import task_names
 from complyq_producer.facts import Plan
 from complyq_producer.layout import JobKeys
 from complyq_producer.model import new_job_id
+from complyq_workers.coordination import Coordination
 from complyq_workers.pipeline.creating import remote_name
 from complyq_workers.x import AmbiguousAnswerError
 from complyq_workers.x.messages import Reply, Request
-from support.quiet_world import TWEETS, DiedError, QuietWorld
+from support.quiet_world import TWEETS, DiedError, Interrupted, QuietWorld
 
 CREATE, POLL, UPLOAD = task_names.CREATE_JOB, task_names.POLL_JOB, task_names.UPLOAD_JOB
 NO_JOBS = Reply(200, {}, b'{"meta": {"result_count": 0}}')
@@ -97,19 +100,41 @@ def test_a_create_that_may_be_under_way_is_not_sent_again(
     assert world.transport.asked.count("create") == 2
 
 
-def test_a_creator_that_froze_at_a_refusal_does_not_ask_again(world: QuietWorld) -> None:
-    """X refuses `resumable`, and the worker freezes over the answer: others may have created the job meanwhile."""
+def test_a_creator_that_froze_over_the_list_does_not_ask(world: QuietWorld) -> None:
+    """Its lease may be another worker's by then, who may have created the job."""
 
     def freeze(_: Request) -> Reply:
         world.world.pass_time(1000)
-        return Reply(400)
+        return NO_JOBS
 
     world.enqueue()
     world.run_to("plan")
-    world.transport.meddle("create", freeze)
+    world.transport.meddle("list", freeze)
     ports = replace(world.ports, limits=replace(world.ports.limits, lease_seconds=30))
     world.run(CREATE, "tweets", 1, ports=ports)
-    assert world.transport.asked.count("create") == 1
+    assert "create" not in world.transport.asked
+
+
+def test_a_creator_that_froze_with_an_old_list_does_not_ask(world: QuietWorld) -> None:
+    """Its lease is its own, and Redis may have been lost meanwhile: others may have created the job."""
+    world.enqueue()
+    world.run_to("plan")
+    coordination = Interrupted(
+        world.ports.coordination,
+        lambda name, *args: name == "postpone" and args[0].startswith("unanswered"),
+        lambda: world.world.pass_time(60),
+    )
+    ports = replace(world.ports, coordination=cast("Coordination", coordination))
+    world.run(CREATE, "tweets", 1, ports=ports)
+    assert "create" not in world.transport.asked
+
+
+def test_a_job_that_x_refuses_to_make_resumable_is_asked_for_without(direct: QuietWorld) -> None:
+    """And with a new list, since the first may be old by then."""
+    direct.enqueue()
+    direct.run_to("created")
+    asked = "".join(operation[0] for operation in direct.transport.asked)
+    assert re.fullmatch("l+cl+c", asked)
 
 
 def test_a_create_that_is_refused_for_good_is_given_up(world: QuietWorld) -> None:
@@ -202,6 +227,17 @@ def test_a_stuck_job_is_called_expired_and_cancelled(direct: QuietWorld) -> None
     assert finished is not None
     assert finished.status == "expired"
     assert direct.transport.asked[-1] == "cancel"
+
+
+def test_a_job_that_nobody_wants_any_more_is_ended(direct: QuietWorld) -> None:
+    """Its batch was cancelled while X works on it: the slot is for others."""
+    batch = direct.enqueue()
+    direct.run_to("uploaded")
+    direct.producer.cancel(batch.id)
+    direct.run(POLL, "tweets", 1)
+    (job,) = direct.remote_jobs()
+    assert job.status == "failed"
+    assert direct.finish(batch.id) == "cancelled"
 
 
 def test_a_cancel_that_failed_is_tried_again(direct: QuietWorld) -> None:

@@ -11,6 +11,7 @@ from complyq_producer import task_names
 from complyq_producer.facts import Session
 from complyq_workers import preemption
 from complyq_workers.clock import Clock
+from complyq_workers.x import AmbiguousAnswerError
 from complyq_workers.x.messages import Reply, Request
 from simulation.world import WorldClock
 from simulation.x_transport import SimulatedTransport
@@ -155,6 +156,23 @@ def test_a_url_that_points_elsewhere_counts_against_nobody(cloud: QuietWorld) ->
     cloud.run_to("uploaded")
     assert (cloud.uploaded().complete, cloud.uploaded().counted) == (False, False)
     assert not SENDING.intersection(cloud.transport.asked)
+
+
+def test_an_upload_goes_on_from_what_the_storage_has(cloud: QuietWorld) -> None:
+    """Not from its beginning, nor from what left this machine."""
+
+    def cut(request: Request) -> Reply:
+        job = cloud.x.job_of(request)
+        assert job is not None
+        job.received += payload(cloud)[:20]
+        raise AmbiguousAnswerError("the connection broke")
+
+    batch = cloud.enqueue()
+    cloud.transport.meddle("chunk", cut)
+    cloud.run_to("uploaded")
+    sent = [request.headers["Content-Range"] for request in cloud.transport.seen if request.body and request.resumable]
+    assert sent == ["bytes 0-59/60", "bytes 20-59/60"]
+    assert cloud.finish(batch.id) == "completed"
 
 
 def test_an_upload_of_several_runs_is_verified(cloud: QuietWorld) -> None:

@@ -1,13 +1,16 @@
 """What keeps the way to X in order: rate limits by X's clock, types that do not mix, nothing sealed left open."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from complyq_producer import task_names
+from complyq_workers.x import Transport
 from complyq_workers.x.messages import Reply, Request
 from support.quiet_world import QuietWorld
+from support.scripted_server import answering, scripted_server
 
 CREATE, POLL = task_names.CREATE_JOB, task_names.POLL_JOB
 
@@ -64,3 +67,13 @@ def test_no_credential_lies_in_the_store(world: QuietWorld) -> None:
     bodies = {info.key: world.store.read(info.key).body for info in list(world.store.list(""))}
     assert len([key for key in bodies if "session-" in key]) == 1
     assert not [key for key, body in bodies.items() if b"SECRET" in body or b"https:" in body]
+
+
+def test_no_cookie_is_kept() -> None:
+    """However many a server sets: nothing is sent back, and nothing grows."""
+    with scripted_server(answering(200, {"Set-Cookie": "a=b; Path=/; Max-Age=9999"})) as api:
+        with closing(Transport([], api.url)) as transport:
+            transport.send(Request("GET", f"{api.url}/one"))
+            transport.send(Request("GET", f"{api.url}/two"))
+            assert len(transport._sessions.current().cookies) == 0
+        assert "cookie" not in api.seen[-1].headers

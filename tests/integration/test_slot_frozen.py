@@ -187,6 +187,28 @@ def test_copies_of_events_say_the_same(lenient_world: World, clock: LaterClock, 
     assert_nothing_is_open(lenient_world)
 
 
+def test_a_list_that_is_old_by_the_time_of_the_create_is_not_believed(
+    lenient_world: World, lenient: Simulator, clock: LaterClock
+) -> None:
+    """A Redis that lost the lease let others create meanwhile: the list is asked for again, and their job adopted."""
+    batch = lenient_world.producer.enqueue(POSTS, "tweets")
+    hint = next_hint(lenient_world, task_names.CREATE_JOB)
+    ports = replace(lenient_world.workers.ports, clock=clock)
+    with frozen(ports, hint, Point("coordination", "postpone", "unanswered")) as creator:
+        clock.advance(1.0)  # no lease runs out in so short a time
+        lenient_world.workers.coordination.flush()
+        lenient_world.finish(batch.id)
+        wake(lenient_world, creator)
+    assert len(lenient.jobs()) == 1
+
+
+SENT = {
+    "cloud-storage": Point("x", "create_job"),
+    "direct": Point("x", "create_job", "False"),  # without `resumable`, which X has refused
+}
+"""A create that cannot be called back any more."""
+
+
 def test_a_creator_that_froze_before_it_asked_makes_a_stray(
     lenient_world: World, lenient: Simulator, clock: LaterClock
 ) -> None:
@@ -194,7 +216,7 @@ def test_a_creator_that_froze_before_it_asked_makes_a_stray(
     world = lenient_world
     batch = world.producer.enqueue(POSTS, "tweets")
     hint = next_hint(world, task_names.CREATE_JOB)
-    with frozen(world.workers.ports, hint, Point("remote", "create_job")) as creator:
+    with frozen(world.workers.ports, hint, SENT[contract_of(lenient)]) as creator:
         clock.advance(LONG)
         world.finish(batch.id)
         with capture_logs() as logs:
@@ -220,7 +242,7 @@ def test_a_creator_that_froze_before_it_asked_is_refused_by_x(
     world.workers.coordination.now = clock.monotonic
     first = world.producer.enqueue(POSTS, "tweets")
     hint = next_hint(world, task_names.CREATE_JOB)
-    with frozen(world.workers.ports, hint, Point("remote", "create_job")) as creator:
+    with frozen(world.workers.ports, hint, SENT[contract_of(simulator)]) as creator:
         clock.advance(LONG)
         world.finish(first.id)
         second = world.producer.enqueue(POSTS[:5000], "tweets")

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal, cast
 from complyq_producer.store import ObjectStore
 from complyq_workers.clock import SystemClock
 from complyq_workers.coordination import MemoryCoordination
-from complyq_workers.pipeline import Hint, Outcome, Pipeline, Ports
+from complyq_workers.pipeline import Hint, Outcome, Pipeline, Ports, Remote
 from complyq_workers.pipeline.lease import StepLease
 
 _PATIENCE = 60.0
@@ -22,7 +22,7 @@ _PATIENCE = 60.0
 class Point:
     """A call of a port at which a worker freezes, the first time that it comes there."""
 
-    port: Literal["store", "remote", "events", "coordination"]
+    port: Literal["store", "remote", "x", "events", "coordination"]
     method: str
     argument: str = ""
     """What one of the arguments must contain."""
@@ -124,6 +124,10 @@ def _standing(worker: Frozen) -> Iterator[None]:
 
 
 def _freezing(ports: Ports, point: Point, worker: Frozen) -> Ports:
+    if point.port == "x":  # behind all that the pipeline can look at: the request is on its way
+        client: Any = _FreezingPort(ports.remote.client, point, worker)
+        remote = Remote(client, ports.coordination, ports.clock)
+        return dataclasses.replace(ports, keep_lease=never_renewed, remote=remote)
     proxy: Any = _FreezingPort(getattr(ports, point.port), point, worker)
     return dataclasses.replace(ports, keep_lease=never_renewed, **{point.port: proxy})
 

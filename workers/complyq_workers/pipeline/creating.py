@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,12 +28,12 @@ from complyq_workers.x import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from complyq_producer.facts import Plan
     from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
-    from complyq_workers.x import Answer, ComplianceJob
+    from complyq_workers.x import ComplianceJob
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,8 @@ UNANSWERED_SECONDS = 90.0
 """While a create may be under way (longer than its time-outs) no other is sent."""
 LOST_ANSWER_SECONDS = 15.0
 """After a lost answer to a create the list is believed only when so much time has passed without the job in it."""
+FRESH_SECONDS = 0.25
+"""A list is believed for so long before a create is sent. A Redis that was lost meanwhile may have let others create."""
 
 
 def create(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
@@ -52,9 +55,10 @@ def create(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     if _lower_plan_is_open(ports, job) or not hold_slot(ports, job):
         show(ports, job, "waiting_for_slot")
         return again(_patience(ports, job))
-    listing = ports.remote.list_jobs(job.keys.type)
-    lease.check()
-    return _create_or_adopt(ports, job, job.plan, listing.value, lease)
+    try:
+        return _list_and_create(ports, job, job.plan, lease, resumable=True)
+    except ResumableRefusedError:  # the list is asked for again: it is old by now
+        return _list_and_create(ports, job, job.plan, lease, resumable=False)
 
 
 def remote_name(plan: Plan) -> str:
@@ -67,7 +71,10 @@ def seconds_unanswered(ports: Ports, job: JobView) -> float:
     return ports.coordination.seconds_until_due(_unanswered(job))
 
 
-def _create_or_adopt(ports: Ports, job: JobView, plan: Plan, listing: list[ComplianceJob], lease: StepLease) -> Outcome:
+def _list_and_create(ports: Ports, job: JobView, plan: Plan, lease: StepLease, *, resumable: bool) -> Outcome:
+    listing = ports.remote.list_jobs(plan.type).value
+    look = partial(_look_again, ports, lease, ports.clock.monotonic())
+    lease.check()
     ours = [remote for remote in listing if remote.name == remote_name(plan)]
     if ours:
         return _record(ports, job, _preferred(ours), adopted=True, others=ours)
@@ -77,14 +84,17 @@ def _create_or_adopt(ports: Ports, job: JobView, plan: Plan, listing: list[Compl
     unanswered = seconds_unanswered(ports, job)
     if unanswered > 0:
         return again(unanswered)
-    return _create(ports, job, plan, lease)
+    return _create(ports, job, plan, look, resumable=resumable)
 
 
-def _create(ports: Ports, job: JobView, plan: Plan, lease: StepLease) -> Outcome:
+def _create(ports: Ports, job: JobView, plan: Plan, look: Callable[[], None], *, resumable: bool) -> Outcome:
     ports.coordination.postpone(_unanswered(job), UNANSWERED_SECONDS)
     try:
-        answer = _ask_for_job(ports, plan, lease)
-    except UnreachableError:
+        answer = ports.remote.create_job(plan.type, remote_name(plan), resumable=resumable, last_look=look)
+    except _OldListError:
+        _forget_unanswered(ports, job)
+        return again(FRESH_SECONDS)
+    except (BudgetError, LeaseLostError, ResumableRefusedError, UnauthorizedError, UnreachableError):
         _forget_unanswered(ports, job)
         raise
     except AmbiguousAnswerError as error:
@@ -99,21 +109,19 @@ def _create(ports: Ports, job: JobView, plan: Plan, lease: StepLease) -> Outcome
     except RefusedError as error:
         _forget_unanswered(ports, job)
         return _refused(ports, job, error)
-    except (BudgetError, LeaseLostError, UnauthorizedError):
-        _forget_unanswered(ports, job)
-        raise
     # The guard stays until it lapses: dying before the job is recorded must not lead to a second create.
     return _record(ports, job, answer.value, adopted=False)
 
 
-def _ask_for_job(ports: Ports, plan: Plan, lease: StepLease) -> Answer[ComplianceJob]:
-    """Ask, after a last look at the lease: a create cannot be taken back."""
+class _OldListError(Exception):
+    """X's list was asked for too long ago to be believed before a create."""
+
+
+def _look_again(ports: Ports, lease: StepLease, listed_at: float) -> None:
+    """Make sure of what can change, for the last time: a create cannot be taken back."""
     lease.check_sure()
-    try:
-        return ports.remote.create_job(plan.type, remote_name(plan), resumable=True)
-    except ResumableRefusedError:
-        lease.check_sure()
-        return ports.remote.create_job(plan.type, remote_name(plan), resumable=False)
+    if ports.clock.monotonic() - listed_at > FRESH_SECONDS:
+        raise _OldListError
 
 
 def _record(

@@ -46,9 +46,23 @@ class Remote:
         self._coordination = coordination
         self._clock = clock
 
-    def create_job(self, type_: ComplianceType, name: str, *, resumable: bool) -> Answer[ComplianceJob]:
-        """Create a remote job. Never retried here: a lost answer may have created it."""
-        return self._ask("create", lambda: self.client.create_job(str(type_), name, resumable=resumable))
+    def create_job(
+        self, type_: ComplianceType, name: str, *, resumable: bool, last_look: Callable[[], None] = lambda: None
+    ) -> Answer[ComplianceJob]:
+        """Create a remote job. Never retried here: a lost answer may have created it.
+
+        Args:
+            type_: the type.
+            name: by which it is found again.
+            resumable: whether its upload should be.
+            last_look: called right before the request is sent; what it raises keeps it from being sent.
+        """
+
+        def ask() -> Answer[ComplianceJob]:
+            last_look()
+            return self.client.create_job(str(type_), name, resumable=resumable)
+
+        return self._ask("create", ask)
 
     def get_job(self, remote_id: RemoteId) -> Answer[ComplianceJob]:
         """Ask for one job."""

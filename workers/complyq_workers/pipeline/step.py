@@ -36,6 +36,8 @@ MAX_STARTS = 5
 MAX_BRAKE_SECONDS = 600.0
 EARLY_SECONDS = 0.25
 """A step is due this much before its retry is sent: timers are not exact."""
+AT_ONCE_SECONDS = 0.02
+"""A shorter wait is none: its retry would come before the step is due, and be dropped."""
 PASSING = (
     AmbiguousAnswerError,
     CoordinationError,
@@ -82,8 +84,8 @@ def done(*hints: Hint) -> Outcome:
 
 
 def again(seconds: float, *hints: Hint) -> Outcome:
-    """Not ready yet: come back in `seconds`. That is no failure."""
-    return Outcome(hints, min(max(seconds, 0.0), LONGEST_COUNTDOWN))
+    """Not ready yet: come back in `seconds`, or at once if there are next to none. That is no failure."""
+    return Outcome(hints, min(seconds, LONGEST_COUNTDOWN) if seconds >= AT_ONCE_SECONDS else 0.0)
 
 
 def run_step(ports: Ports, hint: Hint, action: Action) -> Outcome:
