@@ -195,7 +195,7 @@ def test_a_list_that_is_old_by_the_time_of_the_create_is_not_believed(
     hint = next_hint(lenient_world, task_names.CREATE_JOB)
     ports = replace(lenient_world.workers.ports, clock=clock)
     with frozen(ports, hint, Point("coordination", "postpone", "unanswered")) as creator:
-        clock.advance(1.0)  # no lease runs out in so short a time
+        clock.advance(2.0)  # no lease runs out in so short a time
         lenient_world.workers.coordination.flush()
         lenient_world.finish(batch.id)
         wake(lenient_world, creator)

@@ -40,9 +40,11 @@ log = structlog.get_logger(__name__)
 NAME_PREFIX = "complyq"
 UNANSWERED_SECONDS = 90.0
 """While a create may be under way (longer than its time-outs) no other is sent."""
+FORGOTTEN_SECONDS = 0.001
+"""What is left of that once X has answered."""
 LOST_ANSWER_SECONDS = 15.0
 """After a lost answer to a create the list is believed only when so much time has passed without the job in it."""
-FRESH_SECONDS = 0.25
+FRESH_SECONDS = 1.0
 """A list is believed for so long before a create is sent. A Redis that was lost meanwhile may have let others create."""
 
 
@@ -68,7 +70,8 @@ def remote_name(plan: Plan) -> str:
 
 def seconds_unanswered(ports: Ports, job: JobView) -> float:
     """Return for how long a create that was sent for the plan may still be under way."""
-    return ports.coordination.seconds_until_due(_unanswered(job))
+    seconds = ports.coordination.seconds_until_due(_unanswered(job))
+    return seconds if seconds > FORGOTTEN_SECONDS else 0.0
 
 
 def _list_and_create(ports: Ports, job: JobView, plan: Plan, lease: StepLease, *, resumable: bool) -> Outcome:
@@ -200,7 +203,7 @@ def _patience(ports: Ports, job: JobView) -> float:
 
 def _forget_unanswered(ports: Ports, job: JobView) -> None:
     """X has answered, or was never asked: nothing is under way."""
-    ports.coordination.postpone(_unanswered(job), 0.001)
+    ports.coordination.postpone(_unanswered(job), FORGOTTEN_SECONDS)
 
 
 def _unanswered(job: JobView) -> str:
