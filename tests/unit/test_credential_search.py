@@ -29,8 +29,8 @@ def search() -> CredentialSearch:
         URL.encode(),
         SECRET[5:40].encode(),
         MESSAGE,
-        gzip.compress(URL.encode()),
-        json.dumps({"body": base64.b64encode(gzip.compress(b"x" + SECRET.encode())).decode()}).encode(),
+        gzip.compress(URL.encode(), mtime=0),
+        json.dumps({"body": base64.b64encode(gzip.compress(b"x" + SECRET.encode(), mtime=0)).decode()}).encode(),
         SECRET.encode().hex().encode(),
         base64.urlsafe_b64encode(b"xy" + SECRET.encode() + b"z"),
         b"\x80\x00" + SECRET.encode() + b"\xff",
@@ -41,7 +41,7 @@ def test_a_credential_is_found_however_it_is_written(search: CredentialSearch, d
     assert search.leaks([("here", data)]) == {f"here: {SECRET}"}
 
 
-@pytest.mark.parametrize("data", [b"", SECRET[:12].encode(), gzip.compress(b"harmless"), MESSAGE[:40]])
+@pytest.mark.parametrize("data", [b"", SECRET[:12].encode(), gzip.compress(b"harmless", mtime=0), MESSAGE[:40]])
 def test_what_holds_none_is_clean(search: CredentialSearch, data: bytes) -> None:
     """A few characters of one open nothing."""
     assert search.leaks([("here", data)]) == set()
@@ -50,7 +50,7 @@ def test_what_holds_none_is_clean(search: CredentialSearch, data: bytes) -> None
 def test_files_are_searched_with_their_names(search: CredentialSearch, tmp_path: Path) -> None:
     """A credential in a file's name is one on disk."""
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "results.gz").write_bytes(gzip.compress(SECRET.encode()))
+    (tmp_path / "a" / "results.gz").write_bytes(gzip.compress(SECRET.encode(), mtime=0))
     (tmp_path / f"session-{SECRET[9:]}").touch()
     assert len(search.leaks(files_under(tmp_path))) == 2
 
