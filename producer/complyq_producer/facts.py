@@ -136,6 +136,10 @@ class Plan(Fact, frozen=True, kw_only=True):
         return list(dict.fromkeys(part.batch_id for part in self.parts))
 
 
+class Creating(Fact, frozen=True, kw_only=True):
+    """A create of the remote job may have been sent. Of several workers the one that recorded this sends it."""
+
+
 class Created(Fact, frozen=True, kw_only=True):
     """Which remote job belongs to the plan. The URLs are credentials, hence sealed; None where X gave none."""
 

@@ -5,7 +5,7 @@ batches/<batch_id>/ids/00000.txt … batch.json · cancel_requested.json · outc
 batches/<batch_id>/attempts/00000-<n>.json      one per part and failed plan
 batches/<batch_id>/parked-publish-1.json …      publishing it was parked
 batches/<batch_id>/released-<n>.json · released-publish-1.json …     what was parked may be tried again
-jobs/<type>/<n>/plan.json · created.json · session-000.json … · uploaded.json · finished.json · collected.json
+jobs/<type>/<n>/plan.json · creating-000.json … · created.json · session-000.json … · uploaded.json · finished.json · collected.json
 jobs/<type>/<n>/parked.json
 results/<batch_id>/part-00000-<n>.jsonl.gz · rejected-00000-<n>.jsonl.gz
 open/batches/<type>/<batch_id> · open/jobs/<type>/<n> · done/<date>/<batch_id>
@@ -127,6 +127,10 @@ class JobKeys:
     def plan(self) -> str:
         """The decision that one job carries these parts."""
         return f"{self.folder}plan.json"
+
+    def creating(self, index: int) -> str:
+        """A create of the remote job that may have been sent."""
+        return f"{self.folder}creating-{index:03}.json"
 
     @property
     def created(self) -> str:

@@ -62,6 +62,8 @@ class JobView:
     finished: Finished | None = None
     collected: Collected | None = None
     parked: Parked | None = None
+    creates: int = 0
+    """How often a create of the remote job may have been sent."""
 
     @property
     def phase(self) -> JobPhase:
@@ -195,6 +197,7 @@ class Ledger:
         return JobView(
             keys=keys,
             plan=facts.read(keys.plan, Plan) if keys.plan in names else None,
+            creates=sum(name.startswith(f"{keys.folder}creating-") for name in names),
             created=facts.read(keys.created, Created) if keys.created in names else None,
             sessions=sum(name.startswith(f"{keys.folder}session-") for name in names),
             uploaded=facts.read(keys.uploaded, Uploaded) if keys.uploaded in names else None,

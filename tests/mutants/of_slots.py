@@ -87,9 +87,17 @@ SLOTS = (
         name="create: not resumable",
         protects="a job that X refuses to make resumable is asked for without",
         file=CREATING,
-        old="        return _list_and_create(ports, job, job.plan, lease, resumable=False)\n",
+        old="        return _list_and_create(ports, replace(job, creates=job.creates + 1), job.plan, lease, resumable=False)\n",
         new="        return again(1.0)\n",
         tests=(f"{GUARDS}::test_a_job_that_x_refuses_to_make_resumable_is_asked_for_without",),
+    ),
+    Mutant(
+        name="create: forgotten by Redis",
+        protects="a create that may be under way is waited for, also when Redis has forgotten it",
+        file=CREATING,
+        old="    if job.creates and ports.coordination.seconds_until_due(_known(job)) <= 0:  # Redis has forgotten it\n",
+        new="    if False:\n",
+        tests=("acceptance/test_redis_lost_in_create.py",),
     ),
     Mutant(
         name="create: old list",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
-from complyq_producer.facts import Created
+from complyq_producer.facts import Created, Creating
 from complyq_producer.ledger import JobPhase, JobView
 from complyq_producer.model import ComplianceType, RemoteId
 from complyq_workers.pipeline.finishing import cancel_remote, finish
@@ -40,6 +41,9 @@ log = structlog.get_logger(__name__)
 NAME_PREFIX = "complyq"
 UNANSWERED_SECONDS = 90.0
 """While a create may be under way (longer than its time-outs) no other is sent."""
+KNOWN_SECONDS = 86_400.0
+"""For how long it is remembered that the last create is not under way any more, or waited for. A Redis that was lost
+does not remember it: then a create may be under way."""
 FORGOTTEN_SECONDS = 0.001
 """What is left of that once X has answered."""
 LOST_ANSWER_SECONDS = 15.0
@@ -60,7 +64,7 @@ def create(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     try:
         return _list_and_create(ports, job, job.plan, lease, resumable=True)
     except ResumableRefusedError:  # the list is asked for again: it is old by now
-        return _list_and_create(ports, job, job.plan, lease, resumable=False)
+        return _list_and_create(ports, replace(job, creates=job.creates + 1), job.plan, lease, resumable=False)
 
 
 def remote_name(plan: Plan) -> str:
@@ -70,6 +74,8 @@ def remote_name(plan: Plan) -> str:
 
 def seconds_unanswered(ports: Ports, job: JobView) -> float:
     """Return for how long a create that was sent for the plan may still be under way."""
+    if job.creates and ports.coordination.seconds_until_due(_known(job)) <= 0:  # Redis has forgotten it
+        _guard(ports, job)
     seconds = ports.coordination.seconds_until_due(_unanswered(job))
     return seconds if seconds > FORGOTTEN_SECONDS else 0.0
 
@@ -91,7 +97,10 @@ def _list_and_create(ports: Ports, job: JobView, plan: Plan, lease: StepLease, *
 
 
 def _create(ports: Ports, job: JobView, plan: Plan, look: Callable[[], None], *, resumable: bool) -> Outcome:
-    ports.coordination.postpone(_unanswered(job), UNANSWERED_SECONDS)
+    _guard(ports, replace(job, creates=job.creates + 1))
+    _, ours = ports.facts.create(job.keys.creating(job.creates), Creating())
+    if not ours:
+        return again(FRESH_SECONDS)  # somebody else has asked since our step began
     try:
         answer = ports.remote.create_job(plan.type, remote_name(plan), resumable=resumable, last_look=look)
     except _OldListError:
@@ -201,9 +210,19 @@ def _patience(ports: Ports, job: JobView) -> float:
     return wait_since(job.plan.recorded_at if job.plan else now, now, ports.limits)
 
 
+def _guard(ports: Ports, job: JobView) -> None:
+    """Have all workers wait for as long as the last create may be under way."""
+    ports.coordination.postpone(_unanswered(job), UNANSWERED_SECONDS)
+    ports.coordination.postpone(_known(job), KNOWN_SECONDS)
+
+
 def _forget_unanswered(ports: Ports, job: JobView) -> None:
     """X has answered, or was never asked: nothing is under way."""
     ports.coordination.postpone(_unanswered(job), FORGOTTEN_SECONDS)
+
+
+def _known(job: JobView) -> str:
+    return f"known_create:{job.keys.type}:{job.keys.plan_number}:{job.creates}"
 
 
 def _unanswered(job: JobView) -> str:
