@@ -73,7 +73,10 @@ def remote_name(plan: Plan) -> str:
 
 
 def seconds_unanswered(ports: Ports, job: JobView) -> float:
-    """Return for how long a create that was sent for the plan may still be under way."""
+    """Return for how long a create that was sent for the plan may still be under way.
+
+    Where Redis has forgotten that one was sent, the wait begins anew.
+    """
     if job.creates and ports.coordination.seconds_until_due(_known(job)) <= 0:  # Redis has forgotten it
         _guard(ports, job)
     seconds = ports.coordination.seconds_until_due(_unanswered(job))
