@@ -77,10 +77,14 @@ def seconds_unanswered(ports: Ports, job: JobView) -> float:
 
     Where Redis has forgotten that one was sent, the wait begins anew.
     """
+    seconds = ports.coordination.seconds_until_due(_unanswered(job))
+    if seconds > FORGOTTEN_SECONDS:
+        return seconds
+    # Asked last, and not trusted to keep what it is told now: Redis may be lost between any two questions.
     if job.creates and ports.coordination.seconds_until_due(_known(job)) <= 0:  # Redis has forgotten it
         _guard(ports, job)
-    seconds = ports.coordination.seconds_until_due(_unanswered(job))
-    return seconds if seconds > FORGOTTEN_SECONDS else 0.0
+        return UNANSWERED_SECONDS
+    return 0.0
 
 
 def _list_and_create(ports: Ports, job: JobView, plan: Plan, lease: StepLease, *, resumable: bool) -> Outcome:
