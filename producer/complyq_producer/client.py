@@ -36,7 +36,7 @@ from complyq_producer.status import BatchStatus, batch_status
 from complyq_producer.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
     from pathlib import Path
 
     from complyq_producer.ids import IdSource, IngestedIds
@@ -78,10 +78,18 @@ class Producer:
     """Submits batches of IDs and follows them. Safe to keep for the life of a process, and to share after a fork."""
 
     def __init__(
-        self, *, store: ObjectStore, poke: Poke, live: LiveView, spool_dir: Path, part_bytes: int = MAX_PART_BYTES
+        self,
+        *,
+        store: ObjectStore,
+        poke: Poke,
+        live: LiveView,
+        spool_dir: Path,
+        part_bytes: int = MAX_PART_BYTES,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
-        self._ledger = Ledger(store)
+        self._now = now
+        self._ledger = Ledger(store, now)
         self._poke = poke
         self._live = live
         self._spool_dir = spool_dir
@@ -203,7 +211,7 @@ class Producer:
     def parked(self) -> list[ParkedWork]:
         """Return what crashed whoever worked on it, of all open batches: it waits for somebody to look at it."""
         views = (view for type_ in ComplianceType for view in self._ledger.open_batches(type_))
-        return [parked_work(view, fact) for view in views for fact in parked_facts(view, utc_now())]
+        return [parked_work(view, fact) for view in views for fact in parked_facts(view, self._now())]
 
     def release(self, batch_id: str) -> list[ParkedWork]:
         """Have what is parked of a batch tried again, once what made it crash is mended.
@@ -218,7 +226,7 @@ class Producer:
             NothingParkedError: if nothing of it is, or was, parked.
         """
         view = self._view(batch_id)
-        parked = parked_facts(view, utc_now())
+        parked = parked_facts(view, self._now())
         if not parked and not view.released:
             raise NothingParkedError(f"nothing of batch {batch_id} is parked; `complyq parked` lists what is")
         for fact in parked:
@@ -241,7 +249,7 @@ class Producer:
 
     def _stage(self, type_: ComplianceType, given: _Given, ingested: IngestedIds) -> tuple[BatchRecord, bool]:
         """Write the marker, the parts, the key's record and the batch, in this order; a failure leaves nothing."""
-        started = utc_now()
+        started = self._now()
         batch_id = new_batch_id()
         keys = BatchKeys(batch_id)
         with self._cleanup(keys, type_):
@@ -276,9 +284,12 @@ class Producer:
         return self._ledger.facts.create(layout.key_record(record.key), record)
 
     def _accept(self, record: BatchRecord, started: datetime) -> None:
-        if utc_now() - started > STAGING_LIMIT:
+        keys = BatchKeys(record.batch_id)
+        if self._now() - started > STAGING_LIMIT:
             raise StagingExpiredError(f"staging took longer than {STAGING_LIMIT}: enqueue the batch again")
-        self._ledger.facts.create(BatchKeys(record.batch_id).record, record)
+        self._ledger.facts.create(keys.record, record)
+        if self._now() - started > STAGING_LIMIT:  # we stood still in between: a sweep may have taken it for abandoned
+            self._store.create(keys.open_marker(record.type), b"")
 
     def _join(self, owner: BatchRecord, type_: ComplianceType, ingested: IngestedIds) -> None:
         """Return to the batch of an earlier call, finishing its acceptance if that call died before it."""

@@ -53,7 +53,7 @@ def test_a_key_means_one_type(world: QuietWorld) -> None:
 
 def test_staging_that_took_too_long_is_not_accepted(world: QuietWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep may be deleting its parts by then."""
-    monkeypatch.setattr(client, "STAGING_LIMIT", timedelta(0))
+    monkeypatch.setattr(client, "STAGING_LIMIT", timedelta(seconds=-1))
     with pytest.raises(StagingExpiredError):
         world.enqueue()
     assert not [info for info in world.store.list("batches/") if info.key.endswith("batch.json")]
@@ -120,6 +120,18 @@ def test_what_is_being_staged_is_not_swept(world: QuietWorld) -> None:
     store = Interrupted(world.store, at("create", "batch.json"), lambda: world.run(SWEEP))
     batch = world.producer_with(store).enqueue(IDS, "tweets")
     assert world.finish(batch.id) == "completed"
+
+
+def test_a_batch_whose_producer_stood_still_stays_visible(world: QuietWorld) -> None:
+    """After a week a sweep took its staging for abandoned: it ends with its event, as a part is missing."""
+
+    def stand_still() -> None:
+        world.world.pass_time(EIGHT_DAYS)
+        world.run(SWEEP)
+
+    store = Interrupted(world.store, at("create", "batch.json"), stand_still)
+    batch = world.producer_with(store).enqueue(IDS, "tweets")
+    assert world.finish(batch.id) == "failed"
 
 
 def test_a_batch_that_is_accepted_while_it_is_swept_stays_visible(world: QuietWorld) -> None:

@@ -313,7 +313,8 @@ class World:
 
     def producer(self, store: ObjectStore) -> Producer:
         """Make a producer."""
-        return Producer(store=store, poke=self, live=NothingLive(), spool_dir=self.spool, part_bytes=21)
+        now = WorldClock(self).now
+        return Producer(store=store, poke=self, live=NothingLive(), spool_dir=self.spool, part_bytes=21, now=now)
 
     # Inside
 

@@ -160,7 +160,11 @@ class QuietWorld:
     def producer_with(self, store: object, poke: Poke | None = None) -> Producer:
         """Make a producer, as another process has."""
         return Producer(
-            store=cast("ObjectStore", store), poke=poke or self.world, live=NothingLive(), spool_dir=self.world.spool
+            store=cast("ObjectStore", store),
+            poke=poke or self.world,
+            live=NothingLive(),
+            spool_dir=self.world.spool,
+            now=self.ports.clock.now,
         )
 
     def enqueue(self, ids: Any = IDS, type_: str = "tweets", **options: Any) -> Batch:
