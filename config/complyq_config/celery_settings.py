@@ -26,7 +26,7 @@ VISIBILITY_TIMEOUT = 1_800
 """Seconds after which Redis hands an unacknowledged message out again. More than a message can rightly stay
 unacknowledged: its countdown, then the step before it in the same process, then its own step (1,620 s). Waiting long
 is safe, because work whose message is lost is found by the sweep within a minute."""
-TRANSFER_TASKS = ("complyq.upload_job", "complyq.collect_job")
+TRANSFER_TASKS = ("complyq.merge_job", "complyq.upload_job", "complyq.collect_job")
 """The tasks that move many bytes and take minutes. All others are short."""
 MAX_DEAD_LETTERS = 1_000
 """The newest malformed messages are kept, up to this many."""

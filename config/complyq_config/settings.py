@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     max_parked_hours: Annotated[float, Field(gt=0, le=8_760)] = 12.0
     """Hours after which a batch fails of which a job is parked: it crashed its worker every time and nobody released it."""
     merge: bool = True
-    """Reserved, without effect yet: whether waiting parts of several batches travel in one job."""
+    """Whether waiting parts of several batches travel in one job; false: a job carries parts of one batch only."""
     results_format: Literal["jsonl"] = "jsonl"
     """How results are stored: jsonl (gzip)."""
     retention_days: Annotated[int, Field(ge=1)] | None = None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from complyq_producer.store import ObjectStore
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of the facts that this code writes, and the highest that it reads."""
 
 F = TypeVar("F", bound="Fact")
@@ -109,18 +109,24 @@ class Attempt(Fact, frozen=True, kw_only=True):
     """Where the job was refused for its size: the most bytes that the next one may have."""
 
 
-class PlannedPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One part in a plan; `attempt` counts from 1."""
+class PlannedPart(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One part in a plan, of a batch of `of` parts; `attempt` counts from 1."""
 
     batch_id: BatchId
     part: int
     attempt: int
     count: int
     bytes: int
+    of: int = 0
+    """0 in plans of a version that did not say it."""
 
 
 class Plan(Fact, frozen=True, kw_only=True):
-    """The decision that one job carries these parts. Its payload is `payload`'s objects, one after another."""
+    """The decision that one job carries these parts.
+
+    Its payload is `payload`'s objects, one after another. `count` and `bytes` are sums over the parts: what several
+    batches have in common is uploaded once, which the fact `Merged` counts.
+    """
 
     type: ComplianceType
     number: int
@@ -131,9 +137,21 @@ class Plan(Fact, frozen=True, kw_only=True):
     bytes: int
 
     @property
+    def is_merged(self) -> bool:
+        """Whether several batches share the job, so that its payload has to be made."""
+        return any(part.batch_id != self.parts[0].batch_id for part in self.parts)
+
+    @property
     def batch_ids(self) -> list[BatchId]:
         """The batches that have a part in the plan, each once, in order."""
         return list(dict.fromkeys(part.batch_id for part in self.parts))
+
+
+class Merged(Fact, frozen=True, kw_only=True):
+    """The payload of a plan of several batches is complete: so many IDs, each once, and bytes."""
+
+    count: int
+    bytes: int
 
 
 class Creating(Fact, frozen=True, kw_only=True):
@@ -177,6 +195,14 @@ class Finished(Fact, frozen=True, kw_only=True):
     status: str
     remote_id: RemoteId | None
     error: str | None = None
+    active_at: datetime | None = None
+    """When X was last asked and showed the job still at work; None if it never did."""
+    failed: bool = False
+    """Whether X or its storage failed the job, so that somebody is to blame: a batch of it, or X."""
+    failures: int = 0
+    """Where it failed: how many jobs of the type in a row did, this one included."""
+    x_at_fault: bool = False
+    """No single batch can be to blame for all of these failures, so that none counts."""
 
     @property
     def has_results(self) -> bool:
@@ -203,13 +229,27 @@ class CollectedPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Collected(Fact, frozen=True, kw_only=True):
-    """What a job that X called complete gave: results, or nothing because they could not be fetched any more."""
+    """What a job that X called complete gave: results, or nothing because they could not be fetched any more.
+
+    The parts are ordered by batch and number. Where they are many they stand on pages of their own, so that
+    one batch can be looked up without reading them all.
+    """
 
     available: bool
     parts: list[CollectedPart]
     checked_at: datetime
     foreign: int = 0
     error: str | None = None
+    pages: list[BatchId] = []
+    """The first batch on each page; empty where `parts` holds all of them."""
+    remote_id: RemoteId | None = None
+    planned_at: datetime | None = None
+
+
+class CollectedPage(Fact, frozen=True, kw_only=True):
+    """Some of the parts of a job, see `Collected.pages`. It counts only if `collected.json` exists."""
+
+    parts: list[CollectedPart]
 
 
 class CountedPart(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,8 +5,8 @@ batches/<batch_id>/ids/00000.txt … batch.json · cancel_requested.json · outc
 batches/<batch_id>/attempts/00000-<n>.json      one per part and failed plan
 batches/<batch_id>/parked-publish-1.json …      publishing it was parked
 batches/<batch_id>/released-<n>.json · released-publish-1.json …     what was parked may be tried again
-jobs/<type>/<n>/plan.json · creating-000.json … · created.json · session-000.json … · uploaded.json · finished.json · collected.json
-jobs/<type>/<n>/parked.json
+jobs/<type>/<n>/plan.json · payload.txt · merged.json · creating-000.json … · created.json · session-000.json … · uploaded.json
+jobs/<type>/<n>/finished.json · page-00000.json … · collected.json · parked.json
 results/<batch_id>/part-00000-<n>.jsonl.gz · rejected-00000-<n>.jsonl.gz
 open/batches/<type>/<batch_id> · open/jobs/<type>/<n> · done/<date>/<batch_id>
 
@@ -151,6 +151,20 @@ class JobKeys:
     def collected(self) -> str:
         """Which results the job gave."""
         return f"{self.folder}collected.json"
+
+    @property
+    def payload(self) -> str:
+        """The IDs of several batches, merged."""
+        return f"{self.folder}payload.txt"
+
+    @property
+    def merged(self) -> str:
+        """The merged payload is complete."""
+        return f"{self.folder}merged.json"
+
+    def page(self, index: int) -> str:
+        """Some of the parts that gave results, where they are many."""
+        return f"{self.folder}page-{index:05}.json"
 
     @property
     def parked(self) -> str:

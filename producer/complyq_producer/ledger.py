@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,10 +13,12 @@ from complyq_producer.facts import (
     Attempt,
     BatchRecord,
     Collected,
+    CollectedPage,
     CollectedPart,
     Created,
     FactStore,
     Finished,
+    Merged,
     Outcome,
     Parked,
     Plan,
@@ -36,8 +39,10 @@ if TYPE_CHECKING:
 class JobPhase(StrEnum):
     """How far a plan and its job are, told from its facts alone."""
 
+    MERGING = "merging"
+    """The payload of several batches is not complete yet."""
     PLANNED = "planned"
-    """No remote job is recorded yet."""
+    """The payload is there, no remote job is recorded yet."""
     CREATED = "created"
     """The remote job exists and waits for its IDs."""
     UPLOADED = "uploaded"
@@ -46,6 +51,8 @@ class JobPhase(StrEnum):
     """X calls the job complete: its slot is free, its results wait to be collected."""
     PARKED = "parked"
     """A step of the job crashed its process every time: nothing more is done but to see it end at X."""
+    SPLIT = "split"
+    """The job of several batches came to nothing: they are planned again in halves, to find out which of them it was."""
     CLOSED = "closed"
     """Nothing is left to do for this plan."""
 
@@ -56,6 +63,7 @@ class JobView:
 
     keys: JobKeys
     plan: Plan | None = None
+    merged: Merged | None = None
     created: Created | None = None
     sessions: int = 0
     uploaded: Uploaded | None = None
@@ -68,6 +76,8 @@ class JobView:
     @property
     def phase(self) -> JobPhase:
         """How far the job is."""
+        if self._is_split:
+            return JobPhase.SPLIT
         if self.collected or (self.finished and not self.finished.has_results):
             return JobPhase.CLOSED
         if self.parked:
@@ -76,7 +86,9 @@ class JobView:
             return JobPhase.FINISHED
         if self.uploaded:
             return JobPhase.UPLOADED
-        return JobPhase.CREATED if self.created else JobPhase.PLANNED
+        if self.created:
+            return JobPhase.CREATED
+        return JobPhase.MERGING if self.plan and self.plan.is_merged and not self.merged else JobPhase.PLANNED
 
     @property
     def holds_slot(self) -> bool:
@@ -88,6 +100,24 @@ class JobView:
         """X's id of the job, once it is known."""
         return self.created.remote_id if self.created else None
 
+    @property
+    def count(self) -> int:
+        """The number of IDs that X is asked about."""
+        return self.merged.count if self.merged else self.plan.count if self.plan else 0
+
+    @property
+    def bytes(self) -> int:
+        """The size of the payload."""
+        return self.merged.bytes if self.merged else self.plan.bytes if self.plan else 0
+
+    @property
+    def _is_split(self) -> bool:
+        if self.plan is None or not self.plan.is_merged:
+            return False
+        if self.finished is None or self.finished.has_results:
+            return self.collected is not None and not self.collected.available
+        return self.finished.failed or self.parked is not None
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedPart:
@@ -97,6 +127,8 @@ class CheckedPart:
     remote_id: RemoteId | None
     checked_at: datetime
     results: CollectedPart
+    planned_at: datetime | None = None
+    """None in facts of a version that did not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +203,7 @@ class Ledger:
     def batch(self, batch_id: BatchId) -> BatchView | None:
         """Read a batch, or None if it was never accepted."""
         keys = BatchKeys(batch_id)
-        found = self.facts.read_dated(keys.record, BatchRecord)
+        found = self.accepted(batch_id)
         if found is None:
             return None
         record, accepted_at = found
@@ -189,6 +221,16 @@ class Ledger:
             released=frozenset(_named(f"{keys.folder}released-", names)),
         )
 
+    def accepted(self, batch_id: BatchId) -> tuple[BatchRecord, datetime] | None:
+        """Read what a batch is and when the store accepted it, or None if it never was."""
+        return self.facts.read_dated(BatchKeys(batch_id).record, BatchRecord)
+
+    def is_untouched(self, batch_id: BatchId) -> bool:
+        """Whether nothing is known of an accepted batch but that it was accepted: no cancel request, attempt, result, end."""
+        keys = BatchKeys(batch_id)
+        facts = {info.key for info in self.store.list(keys.folder) if not info.key.startswith(f"{keys.folder}ids/")}
+        return facts == {keys.record} and next(self.store.list(keys.results), None) is None
+
     def job(self, type_: ComplianceType, number: int) -> JobView:
         """Read a plan and its job; all fields are empty if the plan does not exist."""
         keys = JobKeys(type_, number)
@@ -198,6 +240,7 @@ class Ledger:
             keys=keys,
             plan=facts.read(keys.plan, Plan) if keys.plan in names else None,
             creates=sum(name.startswith(f"{keys.folder}creating-") for name in names),
+            merged=facts.read(keys.merged, Merged) if keys.merged in names else None,
             created=facts.read(keys.created, Created) if keys.created in names else None,
             sessions=sum(name.startswith(f"{keys.folder}session-") for name in names),
             uploaded=facts.read(keys.uploaded, Uploaded) if keys.uploaded in names else None,
@@ -205,6 +248,10 @@ class Ledger:
             collected=facts.read(keys.collected, Collected) if keys.collected in names else None,
             parked=facts.read(keys.parked, Parked) if keys.parked in names else None,
         )
+
+    def finished(self, type_: ComplianceType, number: int) -> Finished | None:
+        """Read how the job of a plan ended, or None if it has not."""
+        return self.facts.read(JobKeys(type_, number).finished, Finished)
 
     def session(self, job: JobView) -> Session | None:
         """Read the newest upload session of a job."""
@@ -257,14 +304,28 @@ class Ledger:
         """Find the results that count: those that a `collected.json` names, of the lowest plan where several do."""
         checked: dict[int, CheckedPart] = {}
         for plan in self._plans_with_results(record.batch_id):
-            job = self.job(record.type, plan)
-            if job.collected is None:
+            keys = JobKeys(record.type, plan)
+            collected = self.facts.read(keys.collected, Collected)
+            if collected is None:
                 continue
-            for results in job.collected.parts:
-                if results.batch_id == record.batch_id:
-                    part = CheckedPart(plan, job.remote_id, job.collected.checked_at, results)
-                    checked.setdefault(results.part, part)
+            remote_id = collected.remote_id or self._remote_id(keys)
+            for results in self._collected_parts(keys, collected, record.batch_id):
+                part = CheckedPart(plan, remote_id, collected.checked_at, results, collected.planned_at)
+                checked.setdefault(results.part, part)
         return checked
+
+    def _remote_id(self, keys: JobKeys) -> RemoteId | None:
+        created = self.facts.read(keys.created, Created)
+        return created.remote_id if created else None
+
+    def _collected_parts(self, keys: JobKeys, collected: Collected, batch_id: BatchId) -> list[CollectedPart]:
+        """Find the parts of a batch among those of a job, which may stand on several pages."""
+        parts = list(collected.parts)
+        pages = collected.pages
+        for index in range(max(0, bisect_left(pages, batch_id) - 1), bisect_right(pages, batch_id)):
+            page = self.facts.read(keys.page(index), CollectedPage)
+            parts += page.parts if page else []
+        return [part for part in parts if part.batch_id == batch_id]
 
     def _plans_with_results(self, batch_id: BatchId) -> list[int]:
         keys = (info.key for info in self.store.list(BatchKeys(batch_id).results))

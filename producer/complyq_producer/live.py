@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from statistics import median
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
 import redis
@@ -12,12 +12,21 @@ import structlog
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from complyq_producer.estimates import JobDuration
+from complyq_producer.model import BatchId
 from complyq_producer.redis_keys import RedisKeys
 
 if TYPE_CHECKING:
-    from complyq_producer.model import BatchId, ComplianceType
+    from collections.abc import Callable, Sequence
+
+    from complyq_producer.model import ComplianceType
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
+
+ENDPOINTS = ("create", "get", "list", "cancel")
+"""What is asked of X, each with a request budget of its own."""
 
 
 class LiveJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,17 +42,63 @@ class LiveJob(msgspec.Struct, frozen=True, kw_only=True):
     bytes_total: int = 0
 
 
+class LivePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a waiting batch stands."""
+
+    batch_id: BatchId
+    place: int
+    """In the queue, from 1."""
+    jobs_ahead: int
+    """How many jobs run before the one that carries it, as far as can be told."""
+
+
+class LiveQueue(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits of a type."""
+
+    batches: int
+    ids: int
+    oldest: datetime | None
+    """When the batch that waits longest was accepted."""
+    late: int
+    """How many batches may miss their deadline."""
+    shown_at: datetime
+    places: list[LivePlace] = msgspec.field(default_factory=list)
+    """Of the first batches, in order; left out where only the queue as a whole is asked for."""
+
+
+class LiveBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of X's budget of requests for one endpoint."""
+
+    limit: int | None = None
+    """Requests in a window; None while the window is not known."""
+    remaining: int | None = None
+    """Requests that may still be sent in this window."""
+    seconds_left: float = 0.0
+    """Seconds until the next window."""
+    seconds_blocked: float = 0.0
+    """For so long X refuses requests."""
+
+
 class LiveView(Protocol):
     """Reads the live state of the workers."""
 
     def job(self, type_: ComplianceType) -> LiveJob | None:
         """Return what the slot of a type is doing, or None if that is not known."""
 
-    def position(self, type_: ComplianceType, batch_id: BatchId) -> int | None:
-        """Return a waiting batch's place in the queue, from 1, or None if it does not wait or that is not known."""
+    def queue(self, type_: ComplianceType) -> LiveQueue | None:
+        """Return what waits, without the places, or None if that is not known."""
+
+    def position(self, type_: ComplianceType, batch_id: BatchId) -> LivePlace | None:
+        """Return where a waiting batch stands, or None if it does not wait or that is not known."""
+
+    def durations(self, type_: ComplianceType) -> list[JobDuration]:
+        """Return how long the last jobs of the type took, newest first; empty if that is not known."""
 
     def job_seconds(self, type_: ComplianceType) -> float | None:
         """Return how many seconds a job of the type took lately (the median), or None if that is not known."""
+
+    def budgets(self) -> dict[str, LiveBudget]:
+        """Return what is known of X's request budgets, by endpoint."""
 
 
 class RedisLiveView:
@@ -55,34 +110,73 @@ class RedisLiveView:
 
     def job(self, type_: ComplianceType) -> LiveJob | None:
         """Return what the slot of a type is doing, or None if that is not known."""
-        try:
-            body = self._redis.get(self._keys.live(type_))
-        except redis.RedisError as error:
-            _log_unknown(error)
-            return None
-        return msgspec.json.decode(body, type=LiveJob) if isinstance(body, bytes) else None
+        return self._known(lambda: _decoded(self._redis.get(self._keys.live(type_)), LiveJob), None)
 
-    def position(self, type_: ComplianceType, batch_id: BatchId) -> int | None:
-        """Return a waiting batch's place in the queue, from 1, or None if that is not known."""
-        try:
-            place = self._redis.hget(self._keys.queue(type_), batch_id)
-        except redis.RedisError as error:
-            _log_unknown(error)
-            return None
-        return int(place) if isinstance(place, bytes) else None
+    def queue(self, type_: ComplianceType) -> LiveQueue | None:
+        """Return what waits, without the places, or None if that is not known."""
+        return self._known(lambda: _decoded(self._redis.get(self._keys.queue(type_)), LiveQueue), None)
+
+    def position(self, type_: ComplianceType, batch_id: BatchId) -> LivePlace | None:
+        """Return where a waiting batch stands, or None if it does not wait or that is not known."""
+        return self._known(lambda: _decoded(self._redis.hget(self._keys.places(type_), batch_id), LivePlace), None)
+
+    def durations(self, type_: ComplianceType) -> list[JobDuration]:
+        """Return how long the last jobs of the type took, newest first; empty if that is not known."""
+        return self._known(lambda: read_durations(self._redis, self._keys, type_), [])
 
     def job_seconds(self, type_: ComplianceType) -> float | None:
         """Return how many seconds a job of the type took lately (the median), or None if that is not known."""
+        return usual_seconds(self.durations(type_))
+
+    def budgets(self) -> dict[str, LiveBudget]:
+        """Return what is known of X's request budgets, by endpoint."""
+        return self._known(lambda: read_budgets(self._redis, self._keys), {})
+
+    @staticmethod
+    def _known(question: Callable[[], T], unknown: T) -> T:
         try:
-            seconds = cast("list[bytes]", self._redis.lrange(self._keys.durations(type_), 0, -1))
-        except redis.RedisError as error:
-            _log_unknown(error)
-            return None
-        return median(map(float, seconds)) if seconds else None
+            return question()
+        except (redis.RedisError, msgspec.DecodeError) as error:  # a newer version may show it in another way
+            log.debug("live_state_unknown", error=str(error))
+            return unknown
 
 
-def _log_unknown(error: redis.RedisError) -> None:
-    log.debug("live_state_unknown", error=str(error))
+def read_durations(client: redis.Redis, keys: RedisKeys, type_: ComplianceType) -> list[JobDuration]:
+    """Read how long the last jobs of a type took, newest first."""
+    bodies = cast("list[bytes]", client.lrange(keys.durations(type_), 0, -1))
+    return [msgspec.json.decode(body, type=JobDuration) for body in bodies]
+
+
+def usual_seconds(durations: Sequence[JobDuration]) -> float | None:
+    """Return how long a job took lately: the median, None if there was none."""
+    return median(duration.most for duration in durations) if durations else None
+
+
+def read_budgets(client: redis.Redis, keys: RedisKeys) -> dict[str, LiveBudget]:
+    """Read what is known of X's request budgets, by endpoint."""
+    with client.pipeline() as pipe:
+        for endpoint in ENDPOINTS:
+            pipe.hmget(keys.budget(endpoint), ["limit", "left"])
+            pipe.pttl(keys.budget(endpoint))
+            pipe.pttl(keys.blocked(endpoint))
+        told = pipe.execute()
+    budgets = dict(zip(ENDPOINTS, map(_budget, told[0::3], told[1::3], told[2::3]), strict=True))
+    return {endpoint: budget for endpoint, budget in budgets.items() if budget != LiveBudget()}
+
+
+def _budget(numbers: list[bytes | None], ends_in: int, blocked: int) -> LiveBudget:
+    """Put a budget together; a negative time in milliseconds says that there is none."""
+    blocked_seconds = max(0, blocked) / 1000
+    limit, left = numbers
+    if limit is None or left is None or ends_in < 0:
+        return LiveBudget(seconds_blocked=blocked_seconds)
+    return LiveBudget(
+        limit=int(limit), remaining=max(0, int(left)), seconds_left=ends_in / 1000, seconds_blocked=blocked_seconds
+    )
+
+
+def _decoded(body: object, type_: type[T]) -> T | None:
+    return msgspec.json.decode(body, type=type_) if isinstance(body, bytes) else None
 
 
 def connect_redis(url: str) -> redis.Redis:

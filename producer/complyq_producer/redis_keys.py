@@ -44,8 +44,20 @@ class RedisKeys:
         """Exists while a step is not due yet."""
         return f"{self.prefix}due:{name}"
 
+    def budget(self, endpoint: str) -> str:
+        """How many requests an endpoint of X has left, a hash that lives until its window ends."""
+        return f"{self.prefix}budget:{endpoint}"
+
+    def in_flight(self, endpoint: str) -> str:
+        """Requests to an endpoint of X that are under way, each with the millisecond until which it counts."""
+        return f"{self.prefix}in_flight:{endpoint}"
+
+    def probe(self, endpoint: str) -> str:
+        """Exists while a request is to learn how many an endpoint of X has left."""
+        return f"{self.prefix}probe:{endpoint}"
+
     def blocked(self, endpoint: str) -> str:
-        """Exists while an endpoint of X has no requests left for us."""
+        """Exists while X refuses requests to an endpoint."""
         return f"{self.prefix}blocked:{endpoint}"
 
     def live(self, type_: ComplianceType) -> str:
@@ -53,12 +65,16 @@ class RedisKeys:
         return f"{self.prefix}live:{type_}"
 
     def queue(self, type_: ComplianceType) -> str:
-        """Positions of waiting batches, a hash of batch id to position."""
+        """What waits, as JSON."""
         return f"{self.prefix}queue:{type_}"
 
+    def places(self, type_: ComplianceType) -> str:
+        """Places of waiting batches, a hash of batch id to JSON."""
+        return f"{self.prefix}places:{type_}"
+
     def durations(self, type_: ComplianceType) -> str:
-        """How many seconds the last jobs of a type took, newest first."""
-        return f"{self.prefix}durations:{type_}"
+        """How long the last jobs of a type took, as JSON, newest first."""
+        return f"{self.prefix}took:{type_}"
 
     def failures(self, name: str) -> str:
         """How often a step failed in a row."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from complyq_producer.estimates import expect
 from complyq_producer.facts import utc_now
 from complyq_producer.ledger import BatchView, JobPhase, JobView, Ledger
 from complyq_producer.model import BatchId, BatchState, ComplianceType, Priority
 from complyq_producer.parked import ParkedWork, parked_facts, parked_work
 
 if TYPE_CHECKING:
-    from complyq_producer.live import LiveView
+    from complyq_producer.live import LivePlace, LiveView
 
 
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +64,8 @@ class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress | None
     estimate: datetime | None
     """When it may end, from how long jobs of the type took lately; None where nothing is known to go by."""
+    late: bool
+    """Whether it has a deadline that the estimate passes, or that has passed."""
     cancel_requested: bool
     error: str | None
     accepted_at: datetime
@@ -74,9 +76,10 @@ def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus
     """Put together the status of a batch."""
     record = view.record
     jobs = _jobs(view, ledger)
-    position = None if jobs or view.outcome else live.position(record.type, record.batch_id)
     checked = [part.results for part in view.counted_parts()]
     parked = [parked_work(view, fact) for fact in parked_facts(view, utc_now())]
+    place = None if view.outcome else live.position(record.type, record.batch_id)
+    estimate = None if view.outcome or parked else _estimate(view, jobs, place, live)
     return BatchStatus(
         batch_id=record.batch_id,
         type=record.type,
@@ -85,7 +88,7 @@ def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus
         labels=record.labels,
         priority=record.priority,
         deadline=record.deadline,
-        state=_state(view, jobs, position),
+        state=_state(view, jobs, place),
         submitted=record.submitted,
         invalid=record.invalid,
         duplicates=record.duplicates,
@@ -97,9 +100,10 @@ def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus
         parts_done=len(checked),
         jobs=[_job_status(job) for job in jobs],
         parked=parked,
-        position=position,
+        position=place.place if place and not jobs else None,
         progress=None if view.outcome else _progress(view, jobs, live),
-        estimate=None if view.outcome or parked else _estimate(view, jobs, position, live),
+        estimate=estimate,
+        late=_is_late(view, estimate),
         cancel_requested=view.cancel_requested,
         error=view.outcome.error if view.outcome else None,
         accepted_at=view.accepted_at,
@@ -120,12 +124,12 @@ def _jobs(view: BatchView, ledger: Ledger) -> list[JobView]:
     return [jobs[number] for number in sorted(jobs)]
 
 
-def _state(view: BatchView, jobs: list[JobView], position: int | None) -> BatchState:
+def _state(view: BatchView, jobs: list[JobView], place: LivePlace | None) -> BatchState:
     if view.outcome:
         return BatchState(view.outcome.state)
     if jobs:
         return BatchState.RUNNING
-    return BatchState.ACCEPTED if position is None else BatchState.WAITING
+    return BatchState.ACCEPTED if place is None else BatchState.WAITING
 
 
 def _job_status(job: JobView) -> JobStatus:
@@ -148,21 +152,24 @@ def _progress(view: BatchView, jobs: list[JobView], live: LiveView) -> Progress 
     return Progress(phase=now.phase, since=now.since, bytes_done=now.bytes_done, bytes_total=now.bytes_total)
 
 
-def _estimate(view: BatchView, jobs: list[JobView], position: int | None, live: LiveView) -> datetime | None:
-    seconds, current = live.job_seconds(view.record.type), live.job(view.record.type)
-    if seconds is None:
-        return None
+def _estimate(view: BatchView, jobs: list[JobView], place: LivePlace | None, live: LiveView) -> datetime | None:
+    """Tell when the last part of a batch may be checked, from how long jobs like those before it took."""
+    durations = live.durations(view.record.type)
     running = next((job for job in jobs if job.plan and job.holds_slot), None)
-    ahead = jobs_after(view, running) if running else position
-    if ahead is None:
+    current = live.job(view.record.type)
+    expected = expect(durations, running.count if running else view.record.unique)
+    if expected is None or (place is None and running is None):
         return None
-    return estimated_end(utc_now(), seconds, since=current.since if current else None, jobs_to_come=ahead)
+    to_come = place.jobs_ahead + 1 if place else 0
+    return estimated_end(
+        utc_now(), expected.likely, since=current.since if current else None, jobs_to_come=to_come
+    )
 
 
-def jobs_after(view: BatchView, running: JobView) -> int:
-    """Return how many jobs the batch still needs after the one that runs, if they carry as many parts."""
-    carried = len(running.plan.parts) if running.plan else 1
-    return math.ceil(max(0, len(view.unchecked_parts()) - carried) / carried)
+def _is_late(view: BatchView, estimate: datetime | None) -> bool:
+    deadline = view.record.deadline
+    ends = view.outcome.recorded_at if view.outcome else max(utc_now(), estimate or utc_now())
+    return deadline is not None and ends > deadline
 
 
 def estimated_end(now: datetime, job_seconds: float, *, since: datetime | None, jobs_to_come: int) -> datetime:

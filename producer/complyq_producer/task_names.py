@@ -2,6 +2,8 @@
 
 PLAN = "complyq.plan"
 """(type): plan the next job of a type if its slot is free."""
+MERGE_JOB = "complyq.merge_job"
+"""(type, plan number): make the payload of a plan of several batches."""
 CREATE_JOB = "complyq.create_job"
 """(type, plan number): create or adopt the remote job."""
 UPLOAD_JOB = "complyq.upload_job"

@@ -6,14 +6,15 @@ from email.utils import formatdate
 
 
 class Clock:
-    """The machine's clock plus whatever it was advanced by."""
+    """The machine's clock plus whatever it was advanced by; a still one goes on only when it is advanced."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, still: bool = False) -> None:
+        self._still_at = time.time() if still else None
         self._offset = 0.0
 
     def now(self) -> float:
         """Return the time in seconds since the epoch."""
-        return time.time() + self._offset
+        return (time.time() if self._still_at is None else self._still_at) + self._offset
 
     def advance(self, seconds: float) -> None:
         """Move this clock forward; URLs, windows and rate limits follow it."""

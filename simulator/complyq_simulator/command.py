@@ -33,6 +33,7 @@ def simulator(  # noqa: PLR0913, PLR0917 - options
     *,
     allow_concurrent_jobs: Annotated[bool, typer.Option(help="Never answer 409 to a create.")] = False,
     direct_accepts_resumable: Annotated[bool, typer.Option(help="Do not refuse `resumable` when direct.")] = False,
+    still_clock: Annotated[bool, typer.Option(help="Time goes on by POST /_simulator/clock only.")] = False,
 ) -> None:
     """Run a local stand-in for X's batch compliance API and for Cloud Storage, until interrupted.
 
@@ -53,6 +54,7 @@ def simulator(  # noqa: PLR0913, PLR0917 - options
         allow_concurrent_jobs=allow_concurrent_jobs,
         direct_accepts_resumable=direct_accepts_resumable,
         max_upload_bytes=max_upload_bytes,
+        still_clock=still_clock,
     )
     _announce(origins, settings)
     run(settings, origins)

@@ -26,3 +26,4 @@ class Settings:
     allow_concurrent_jobs: bool = False
     direct_accepts_resumable: bool = False
     max_upload_bytes: int = 128_000_000
+    still_clock: bool = False

@@ -52,7 +52,7 @@ class World:
     @classmethod
     def begin(cls, settings: Settings, *, api_url: str, storage_url: str, spool: Path) -> "World":
         """Make an empty world whose two origins are known."""
-        clock = Clock()
+        clock = Clock(still=settings.still_clock)
         journal, faults = Journal(clock), Faults()
         jobs, limits = Jobs(settings, clock, journal, faults), Limits(settings.rate_limit)
         return cls(settings, api_url, storage_url, spool, clock, journal, faults, limits, jobs)

@@ -3,17 +3,34 @@
 import time
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
+import redis
 
-from complyq_producer.live import LiveJob
+from complyq_producer.estimates import JobDuration
+from complyq_producer.live import LiveJob, LivePlace, LiveQueue, RedisLiveView
 from complyq_producer.model import BatchId, ComplianceType
-from complyq_workers.coordination import CoordinationError, RedisCoordination
+from complyq_producer.redis_keys import RedisKeys
+from complyq_workers.coordination import CoordinationError, Quota, RedisCoordination
 from support.coordinations import Case
 from support.tcp_proxy import running_tcp_proxy
 
 TWEETS, USERS = ComplianceType.TWEETS, ComplianceType.USERS
 HOUR, DAY = 3600, 86_400
 JOB = LiveJob(plan=3, phase="uploading", since=datetime(2026, 11, 22, tzinfo=UTC), bytes_done=5, bytes_total=9)
+QUEUE = LiveQueue(batches=3, ids=700, oldest=JOB.since, late=1, shown_at=JOB.since)
+
+
+def queue_of(*names: str) -> LiveQueue:
+    """Make a queue in which these batches wait, each for as many jobs as stand before it."""
+    places = [LivePlace(batch_id=BatchId(name), place=n + 1, jobs_ahead=n) for n, name in enumerate(names)]
+    return msgspec.structs.replace(QUEUE, places=places)
+
+
+def place_of(case: Case, name: str) -> int | None:
+    """Return the place that status sees."""
+    found = case.view.position(TWEETS, BatchId(name))
+    return found.place if found else None
 
 
 def test_a_step_is_run_by_one_at_a_time(case: Case) -> None:
@@ -50,15 +67,15 @@ def test_leases_run_out_by_the_servers_own_clock(redis_server: str) -> None:
     coordination = RedisCoordination(redis_server, "clock")
     for use in (
         coordination.postpone,
-        coordination.block,
         lambda name, seconds: coordination.take_step(name, "a", seconds),
     ):
         use("short", 0.05)
     coordination.hold_slot(TWEETS, "1:a", 0.05)
+    coordination.block("get", 0.05)
     time.sleep(0.1)
     assert coordination.take_step("short", "b", 60)
     assert coordination.hold_slot(TWEETS, "2:b", 60) == "2:b"
-    assert coordination.seconds_until_due("short") == coordination.seconds_blocked("short") == 0
+    assert coordination.seconds_until_due("short") == coordination.reserve("get", "a") == 0
 
 
 def test_a_hint_that_came_during_the_step_is_not_lost(case: Case) -> None:
@@ -167,17 +184,6 @@ def test_a_postponed_step_becomes_due_by_itself(case: Case) -> None:
     assert case.coordination.seconds_until_due("poll") == 0
 
 
-def test_a_blocked_endpoint_is_free_again_when_its_window_ends(case: Case) -> None:
-    """All workers stay away from it, and only from it; the last word counts, and 0 seconds are none."""
-    case.coordination.block("get", 900)
-    case.coordination.block("get", -1)
-    assert 890 < case.other.seconds_blocked("get") <= 900
-    assert case.other.seconds_blocked("list") == 0
-    case.coordination.block("get", 60)
-    case.sleep(61)
-    assert case.other.seconds_blocked("get") == 0
-
-
 def test_failures_in_a_row_are_counted_until_one_goes_well(case: Case) -> None:
     """So that delays grow, and start anew."""
     assert [case.coordination.count_failure("step") for _ in range(3)] == [1, 2, 3]
@@ -198,42 +204,55 @@ def test_failures_are_forgotten_a_day_after_the_last(case: Case) -> None:
 
 
 def test_status_sees_what_workers_show(case: Case) -> None:
-    """The producer reads the job, the queue positions and the usual duration that a worker wrote."""
+    """The producer reads the job, the queue and each batch's place in it that a worker wrote."""
     case.coordination.show_job(TWEETS, JOB)
-    case.coordination.show_queue(TWEETS, [BatchId("gone")])
-    case.coordination.show_queue(TWEETS, [BatchId("a"), BatchId("b")])
+    case.coordination.show_queue(TWEETS, queue_of("gone"))
+    case.coordination.show_queue(TWEETS, queue_of("a", "b"))
     assert (case.view.job(TWEETS), case.view.job(USERS)) == (JOB, None)
-    assert [case.view.position(TWEETS, BatchId(name)) for name in ("a", "b", "gone")] == [1, 2, None]
-    case.coordination.show_queue(TWEETS, [])
-    assert case.view.position(TWEETS, BatchId("a")) is None
+    assert (case.view.queue(TWEETS), case.view.queue(USERS)) == (QUEUE, None)
+    assert case.view.position(TWEETS, BatchId("b")) == LivePlace(batch_id=BatchId("b"), place=2, jobs_ahead=1)
+    assert [place_of(case, name) for name in ("a", "b", "gone")] == [1, 2, None]
+    case.coordination.show_queue(TWEETS, queue_of())
+    assert place_of(case, "a") is None
+    assert case.view.queue(TWEETS) == QUEUE
 
 
 def test_what_is_shown_is_shown_for_an_hour(case: Case) -> None:
     """Status shows no job of workers that are long gone."""
     case.coordination.show_job(TWEETS, JOB)
-    case.coordination.show_queue(TWEETS, [BatchId("a")])
+    case.coordination.show_queue(TWEETS, queue_of("a"))
     case.sleep(HOUR - 60)
-    assert (case.view.job(TWEETS), case.view.position(TWEETS, BatchId("a"))) == (JOB, 1)
+    assert (case.view.job(TWEETS), case.view.queue(TWEETS), place_of(case, "a")) == (JOB, QUEUE, 1)
     case.sleep(61)
-    assert (case.view.job(TWEETS), case.view.position(TWEETS, BatchId("a"))) == (None, None)
+    assert (case.view.job(TWEETS), case.view.queue(TWEETS), place_of(case, "a")) == (None, None, None)
 
 
 def test_a_long_queue_is_shown_as_far_as_anybody_looks(case: Case) -> None:
-    """The first thousand batches have a place."""
-    case.coordination.show_queue(TWEETS, [BatchId(str(place)) for place in range(1, 1101)])
-    assert [case.view.position(TWEETS, BatchId(name)) for name in ("1", "1000", "1001")] == [1, 1000, None]
+    """The first twenty thousand batches have a place."""
+    case.coordination.show_queue(TWEETS, queue_of(*map(str, range(1, 20_101))))
+    assert [place_of(case, name) for name in ("1", "20000", "20001")] == [1, 20_000, None]
 
 
-def test_estimates_rest_on_the_last_fifteen_jobs(case: Case) -> None:
+def test_estimates_rest_on_the_last_fifty_jobs(case: Case) -> None:
     """Old durations make room for new ones, and stay until then."""
-    assert case.view.job_seconds(TWEETS) is None
-    for seconds in (1.0, 100.0, 2.0):
-        case.coordination.note_duration(TWEETS, seconds)
-    assert case.view.job_seconds(TWEETS) == 2.0
-    for seconds in range(1000, 1015):
-        case.coordination.note_duration(TWEETS, seconds)
+    assert case.view.durations(TWEETS) == case.coordination.durations(TWEETS) == []
+    took = [JobDuration(count=n, least=n / 2, most=n) for n in range(60)]
+    for duration in took:
+        case.coordination.note_duration(TWEETS, duration)
     case.sleep(30 * DAY)
-    assert case.view.job_seconds(TWEETS) == 1007
+    assert case.view.durations(TWEETS) == case.coordination.durations(TWEETS) == took[:9:-1]
+    assert case.view.durations(USERS) == []
+    assert case.view.job_seconds(TWEETS) == 34.5
+
+
+def test_what_another_version_shows_is_not_known(redis_server: str) -> None:
+    """Status goes on without it."""
+    view = RedisLiveView(redis.Redis.from_url(redis_server), "other version")
+    keys = RedisKeys("other version")
+    view._redis.set(keys.live(TWEETS), b"{}")
+    view._redis.hset(keys.queue(TWEETS), "a", "1")
+    view._redis.lpush(keys.durations(TWEETS), b"12.5")
+    assert (view.job(TWEETS), view.queue(TWEETS), view.durations(TWEETS)) == (None, None, [])
 
 
 def test_a_flush_loses_everything(case: Case) -> None:
@@ -243,19 +262,23 @@ def test_a_flush_loses_everything(case: Case) -> None:
     case.coordination.note_progress("step", 100)
     case.coordination.hold_slot(TWEETS, "1:a", 60)
     case.coordination.postpone("step", 60)
-    case.coordination.block("get", 60)
+    case.coordination.reserve("get", "mine")
+    case.coordination.settle("list", "mine", Quota(limit=150, remaining=0, seconds_left=900))
+    case.coordination.block("cancel", 60)
     case.coordination.count_failure("step")
     case.coordination.show_job(TWEETS, JOB)
-    case.coordination.show_queue(TWEETS, [BatchId("a")])
-    case.coordination.note_duration(TWEETS, 1.0)
+    case.coordination.show_queue(TWEETS, queue_of("a"))
+    case.coordination.note_duration(TWEETS, JobDuration(count=1, least=1, most=1))
     case.flush()
     assert not case.coordination.end_step("step", "mine")
     assert case.coordination.take_step("step", "third", 60) == 1
     assert case.coordination.hold_slot(TWEETS, "2:b", 60) == "2:b"
-    assert case.coordination.seconds_until_due("step") == case.coordination.seconds_blocked("get") == 0
+    assert case.coordination.seconds_until_due("step") == 0
+    assert case.coordination.budgets() == {}
+    assert [case.coordination.reserve(endpoint, "yours") for endpoint in ("get", "list", "cancel")] == [0, 0, 0]
     assert case.coordination.count_failure("step") == 1
-    assert (case.view.job(TWEETS), case.view.job_seconds(TWEETS)) == (None, None)
-    assert case.view.position(TWEETS, BatchId("a")) is None
+    assert (case.view.job(TWEETS), case.view.queue(TWEETS), case.view.durations(TWEETS)) == (None, None, [])
+    assert place_of(case, "a") is None
 
 
 def test_an_unreachable_redis_is_an_error_of_ours() -> None:

@@ -10,16 +10,21 @@ from typing import TypeVar
 
 import pytest
 
-from complyq_producer.live import LiveJob
+from complyq_producer.estimates import JobDuration
+from complyq_producer.live import LiveJob, LivePlace, LiveQueue
 from complyq_producer.model import BatchId, ComplianceType
-from complyq_workers.coordination import Coordination, CoordinationError, RedisCoordination
+from complyq_workers.coordination import Coordination, CoordinationError, Quota, RedisCoordination
 from support.coordinations import Case
 from support.lost_answers import Network, until_answered
 from support.tcp_proxy import running_tcp_proxy
 
 T = TypeVar("T")
 TWEETS = ComplianceType.TWEETS
-JOB = LiveJob(plan=3, phase="uploading", since=datetime(2026, 11, 22, tzinfo=UTC))
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+JOB = LiveJob(plan=3, phase="uploading", since=NOON)
+PLACE = LivePlace(batch_id=BatchId("a"), place=1, jobs_ahead=0)
+QUEUE = LiveQueue(batches=1, ids=5, oldest=NOON, late=0, shown_at=NOON, places=[PLACE])
+DURATION = JobDuration(count=5, least=1.5, most=2.0)
 
 
 @dataclass
@@ -122,7 +127,36 @@ def test_a_step_is_postponed_when_the_answer_was_lost(loss: Loss) -> None:
 def test_an_endpoint_is_blocked_when_the_answer_was_lost(loss: Loss) -> None:
     """For as long as was said, not for longer."""
     loss.call(lambda it: it.block("get", 60))
-    assert 50 < loss.call(lambda it: it.seconds_blocked("get")) <= 60
+    assert 50 < loss.call(lambda it: it.reserve("get", "mine")) <= 60
+
+
+def test_a_request_is_reserved_once_when_the_answer_was_lost(loss: Loss) -> None:
+    """Who asks again for the same request is told the same, and it costs one."""
+    loss.case.other.settle("get", "earlier", Quota(limit=150, remaining=2, seconds_left=900))
+    assert loss.call(lambda it: it.reserve("get", "mine")) == 0
+    assert loss.case.other.budgets()["get"].remaining == 1
+
+
+def test_the_probe_stays_the_only_one_when_the_answer_was_lost(loss: Loss) -> None:
+    """It is told that it may go, and nobody else is."""
+    assert loss.call(lambda it: it.reserve("get", "mine")) == 0
+    assert loss.case.other.reserve("get", "yours") == 0.5
+
+
+def test_a_request_is_settled_once_when_the_answer_was_lost(loss: Loss) -> None:
+    """Neither is it counted twice, nor given back twice, nor does it end another one's."""
+    other = loss.case.other
+    other.settle("get", "earlier", Quota(limit=150, remaining=10, seconds_left=900))
+    for nonce in ("a", "b", "c", "d"):
+        other.reserve("get", nonce)
+    loss.call(lambda it: it.settle("get", "a", None))
+    assert other.budgets()["get"].remaining == 6
+    loss.call(lambda it: it.settle("get", "b", None, sent=False))
+    assert other.budgets()["get"].remaining == 7
+    loss.call(lambda it: it.settle("get", "c", Quota(limit=150, remaining=8, seconds_left=900)))
+    assert other.budgets()["get"].remaining == 7
+    loss.call(lambda it: it.settle("list", "first", None))
+    assert other.budgets()["list"].remaining == 149
 
 
 def test_a_failure_is_counted_when_the_answer_was_lost(loss: Loss) -> None:
@@ -133,13 +167,17 @@ def test_a_failure_is_counted_when_the_answer_was_lost(loss: Loss) -> None:
 
 
 def test_status_sees_what_is_shown_when_the_answer_was_lost(loss: Loss) -> None:
-    """The job, the queue, and a duration that may be counted more than once."""
+    """The job, the queue, and a duration that may be noted more than once."""
     loss.call(lambda it: it.show_job(TWEETS, JOB))
-    loss.call(lambda it: it.show_queue(TWEETS, [BatchId("a"), BatchId("b")]))
-    loss.call(lambda it: it.note_duration(TWEETS, 2.0))
+    loss.call(lambda it: it.show_queue(TWEETS, QUEUE))
+    loss.call(lambda it: it.note_duration(TWEETS, DURATION))
     assert loss.case.view.job(TWEETS) == JOB
-    assert [loss.case.view.position(TWEETS, BatchId(name)) for name in "ab"] == [1, 2]
-    assert loss.case.view.job_seconds(TWEETS) == 2.0
+    shown = loss.case.view.queue(TWEETS)
+    assert shown
+    assert shown.batches == 1
+    assert loss.case.view.position(TWEETS, BatchId("a")) == QUEUE.places[0]
+    assert set(loss.call(lambda it: it.durations(TWEETS))) == {DURATION}
+    assert len(loss.case.view.durations(TWEETS)) <= loss.most
 
 
 CALLS: list[Callable[[Coordination], object]] = [
@@ -152,11 +190,16 @@ CALLS: list[Callable[[Coordination], object]] = [
     lambda it: it.seconds_until_due("a"),
     lambda it: it.count_failure("a"),
     lambda it: it.clear_failures("a"),
-    lambda it: it.block("a", 1),
-    lambda it: it.seconds_blocked("a"),
+    lambda it: it.reserve("get", "a"),
+    lambda it: it.settle("get", "a", None),
+    lambda it: it.settle("get", "a", None, sent=False),
+    lambda it: it.settle("get", "a", Quota(limit=150, remaining=10, seconds_left=900)),
+    lambda it: it.block("get", 1),
+    lambda it: it.budgets(),
     lambda it: it.show_job(TWEETS, JOB),
-    lambda it: it.note_duration(TWEETS, 1),
-    lambda it: it.show_queue(TWEETS, [BatchId("a")]),
+    lambda it: it.note_duration(TWEETS, DURATION),
+    lambda it: it.durations(TWEETS),
+    lambda it: it.show_queue(TWEETS, QUEUE),
 ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from complyq_producer.estimates import JobDuration
 from complyq_producer.model import ComplianceType
 from support.coordinations import Case
 from support.crowds import CROWD, all_at_once
@@ -58,8 +59,8 @@ def test_every_failure_is_counted(case: Case) -> None:
 
 def test_every_duration_is_noted(case: Case) -> None:
     """No job's duration is lost to another's that was noted at the same moment."""
-    all_at_once(lambda number: case.coordination.note_duration(TWEETS, number), 15)
-    assert case.view.job_seconds(TWEETS) == 7
+    all_at_once(lambda number: case.coordination.note_duration(TWEETS, JobDuration(number, 1, 2)), 50)
+    assert {duration.count for duration in case.view.durations(TWEETS)} == set(range(50))
 
 
 def test_a_hint_at_the_moment_of_the_end_is_not_lost(case: Case) -> None:

@@ -58,7 +58,7 @@ def test_the_last_request_of_a_window_is_noticed(world: QuietWorld) -> None:
 
     world.transport.meddle("get", last)
     world.run(POLL, "tweets", 1)
-    assert 290 < world.ports.coordination.seconds_blocked("get") <= 301
+    assert 290 < world.ports.coordination.reserve("get", "next") <= 302
 
 
 def test_no_credential_lies_in_the_store(world: QuietWorld) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from mutants.mutant import WORKERS, Mutant
 
 TRANSPORT, ORIGINS, CLIENT = (f"{WORKERS}/x/{name}.py" for name in ("transport", "origins", "client"))
-REMOTE = f"{WORKERS}/pipeline/remote.py"
+REMOTE, BUDGET = (f"{WORKERS}/pipeline/{name}.py" for name in ("remote", "budget"))
+BUDGET_SCRIPTS = f"{WORKERS}/coordination/budget_scripts.py"
+OF_BUDGET, SHARED_BUDGET = "unit/test_budget.py", "contract/test_coordination_budget.py"
 OF_TRANSPORT, OF_ORIGINS, OF_CLIENT = (f"unit/test_x_{of}.py" for of in ("transport", "origins", "client"))
 GUARDS = "integration/test_guards_of_x.py"
 
@@ -181,17 +183,20 @@ X = (
     Mutant(
         name="remote: rate limit",
         protects="all workers stay away from an endpoint that has no requests left",
-        file=REMOTE,
-        old="        if blocked > 0:\n",
-        new="        if blocked < 0:\n",
-        tests=(f"{GUARDS}::test_an_endpoint_without_requests_left_is_left_alone",),
+        file=BUDGET,
+        old="        while (wait := self._seconds_to_wait(endpoint, nonce)) > 0:\n",
+        new="        while (wait := self._seconds_to_wait(endpoint, nonce)) < 0:\n",
+        tests=(
+            f"{GUARDS}::test_an_endpoint_without_requests_left_is_left_alone",
+            f"{OF_BUDGET}::test_workers_send_together_what_x_allows",
+        ),
     ),
     Mutant(
         name="remote: last request",
         protects="the last request that X allows is noticed before it refuses one",
         file=REMOTE,
-        old="        if limit and limit.remaining == 0:\n",
-        new="        if limit and limit.remaining < 0:\n",
+        old="        if limit is None:\n            return None\n",
+        new="        if limit is None or not limit.remaining:\n            return None\n",
         tests=(f"{GUARDS}::test_the_last_request_of_a_window_is_noticed",),
     ),
     Mutant(
@@ -201,5 +206,64 @@ X = (
         old="return max(1.0, reset - (date or self._clock.now()).timestamp())",
         new="return max(1.0, reset - (date and self._clock.now() or self._clock.now()).timestamp())",
         tests=(f"{GUARDS}::test_the_last_request_of_a_window_is_noticed",),
+    ),
+    Mutant(
+        name="remote: a refusal is told to all",
+        protects="nobody asks X again before it said",
+        file=BUDGET,
+        old="            self._coordination.block(endpoint, seconds)\n",
+        new="            pass\n",
+        tests=(f"{OF_BUDGET}::test_a_refusal_is_honoured_by_all_to_the_second",),
+    ),
+    Mutant(
+        name="remote: lost answers cost",
+        protects="a request that X may have counted is not sent twice on one allowance",
+        file=REMOTE,
+        old="            sent = True  # unless we learn better\n",
+        new="",
+        tests=(
+            f"{OF_BUDGET}::test_a_request_that_never_left_costs_nothing",
+            f"{OF_BUDGET}::test_a_step_that_is_cut_off_may_have_sent_its_request",
+        ),
+    ),
+    Mutant(
+        name="remote: share without Redis",
+        protects="workers that know nothing of each other send no more than X allows",
+        file=BUDGET,
+        old="used_up = self.monotonic(), len(self._sent) == LOCAL_REQUESTS",
+        new="used_up = self.monotonic(), len(self._sent) > LOCAL_REQUESTS",
+        tests=(f"{OF_BUDGET}::test_a_process_without_redis_has_a_small_share",),
+    ),
+    Mutant(
+        name="budget: one probe",
+        protects="of workers that know nothing of X's window, one asks",
+        file=BUDGET_SCRIPTS,
+        old="  if redis.call('EXISTS', KEYS[3]) == 1 then return tonumber(ARGV[3]) end\n",
+        new="",
+        tests=(f"{SHARED_BUDGET}::test_of_many_at_once_one_learns_the_window[redis]",),
+    ),
+    Mutant(
+        name="budget: what is left",
+        protects="no more requests are sent than X has left",
+        file=BUDGET_SCRIPTS,
+        old="if left and tonumber(left) < 1 then",
+        new="if left and tonumber(left) < 0 then",
+        tests=(f"{SHARED_BUDGET}::test_of_many_at_once_as_many_as_x_allows_get_a_request",),
+    ),
+    Mutant(
+        name="budget: under way",
+        protects="requests that X has not counted yet are not given away again",
+        file=BUDGET_SCRIPTS,
+        old="local remaining, ends_in = ARGV[3] - redis.call('ZCARD', KEYS[2]), redis",
+        new="local remaining, ends_in = tonumber(ARGV[3]), redis",
+        tests=(f"{SHARED_BUDGET}::test_what_is_under_way_counts_in_the_next_window_too",),
+    ),
+    Mutant(
+        name="budget: never grows",
+        protects="an answer that comes late brings nothing back that was used since",
+        file=BUDGET_SCRIPTS,
+        old="'left', math.min(remaining, left))",
+        new="'left', remaining)",
+        tests=(f"{SHARED_BUDGET}::test_late_answers_bring_nothing_back",),
     ),
 )

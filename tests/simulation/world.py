@@ -30,6 +30,7 @@ from complyq_workers.coordination import Coordination, MemoryCoordination
 from complyq_workers.events import EventPublisher, MemoryPublisher
 from complyq_workers.pipeline import Hint, Limits, Pipeline, Ports, Remote, StepLease
 from complyq_workers.sealing import Sealer
+from complyq_workers.together import one_by_one
 from complyq_workers.x import StaticBearer, Transport, XClient
 from simulation.actors import Actor, CrashedError, make_actor
 from simulation.gates import CRASHES, ERRORS, FREEZES, REPEAT, Gate
@@ -331,6 +332,7 @@ class World:
             limits=_limits(self.spool, self.shape.max_upload_bytes),
             clock=clock,
             keep_lease=self.keep_lease,
+            together=one_by_one,
         )
 
     def _start(self, name: str, skew: float, act: Callable[[], None]) -> None:
@@ -343,6 +345,8 @@ class World:
             outcome = self._pipeline.run(hint)
             for following in outcome.hints:
                 self._sent.send(following)
+            for following, seconds in outcome.later:
+                self._sent.send(following, seconds)
             if outcome.again_in is not None:
                 self._sent.send(hint, outcome.again_in)
         except CrashedError:
@@ -510,6 +514,7 @@ def _limits(spool: Path, max_upload_bytes: int) -> Limits:
         api_url=API,
         spool_dir=spool,
         max_upload_bytes=max_upload_bytes,
+        merge=True,
         upload_chunk_bytes=0,
         poll_min_seconds=30.0,
         poll_max_seconds=60.0,

@@ -4,13 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from uuid import uuid4
 
 import redis
 
-from complyq_producer.live import LiveJob, LiveView, RedisLiveView
-from complyq_producer.model import BatchId, ComplianceType
+from complyq_producer.live import LiveView, RedisLiveView
 from complyq_producer.redis_keys import RedisKeys
 from complyq_workers.coordination import Coordination, CoordinationError, MemoryCoordination, RedisCoordination
 from support.lost_answers import LostAnswers, Network
@@ -53,7 +51,7 @@ def memory_case() -> Iterator[Case]:
     def sleep(seconds: float) -> None:
         clock[0] += seconds
 
-    yield Case(network.before(memory), memory, network, sleep, memory.flush, _MemoryView(memory))
+    yield Case(network.before(memory), memory, network, sleep, memory.flush, memory)
 
 
 @contextmanager
@@ -83,24 +81,11 @@ def let_time_pass(client: redis.Redis, pattern: str, seconds: float | None) -> N
             client.delete(key)
         elif left > 0:
             client.pexpire(key, left - round(seconds * 1000))
+            _age_members(client, key, seconds)
 
 
-@dataclass
-class _MemoryView:
-    """Sees what is shown in memory as status sees it in Redis."""
-
-    memory: MemoryCoordination
-
-    def job(self, type_: ComplianceType) -> LiveJob | None:
-        """Return what the slot of a type is doing."""
-        return self.memory.jobs.get(type_)
-
-    def position(self, type_: ComplianceType, batch_id: BatchId) -> int | None:
-        """Return a waiting batch's place."""
-        waiting = self.memory.queues.get(type_, [])
-        return waiting.index(batch_id) + 1 if batch_id in waiting else None
-
-    def job_seconds(self, type_: ComplianceType) -> float | None:
-        """Return how many seconds a job took lately."""
-        durations = self.memory.durations.get(type_)
-        return median(durations) if durations else None
+def _age_members(client: redis.Redis, key: bytes, seconds: float) -> None:
+    """Bring the ends nearer that are kept in a sorted set, in milliseconds."""
+    if client.type(key) == b"zset":
+        for member, _ in client.zscan_iter(key):
+            client.zincrby(key, -seconds * 1000, member)

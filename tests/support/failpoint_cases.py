@@ -138,6 +138,8 @@ CASES: dict[str, Journey] = {
     "coordination.count_failure.unusable_results": UNUSABLE,
     "coordination.clear_failures.step": PLAIN,
     "coordination.clear_failures.unusable_results": PLAIN,
+    "coordination.reserve": PLAIN,
+    "coordination.settle": PLAIN,
     "coordination.block": RATE_LIMITED,
     "coordination.show_job": PLAIN,
     "coordination.show_queue": PLAIN,

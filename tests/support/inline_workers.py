@@ -83,6 +83,8 @@ class InlineWorkers:
         outcome = self.pipeline.run(hint)
         for following in outcome.hints * self.repeats:
             self._push(0.0, following)
+        for following, seconds in outcome.later:
+            self._push(seconds, following)
         if outcome.again_in is not None:
             self._push(outcome.again_in, hint)
 
@@ -124,6 +126,7 @@ def inline_workers(store: ObjectStore, simulator: Simulator, spool_dir: Path) ->
             api_url=simulator.api_url,
             spool_dir=spool_dir,
             max_upload_bytes=120_000_000,
+            merge=True,
             upload_chunk_bytes=0,
             poll_min_seconds=0.05,
             poll_max_seconds=0.2,
@@ -135,6 +138,7 @@ def inline_workers(store: ObjectStore, simulator: Simulator, spool_dir: Path) ->
         ),
         clock=clock,
         keep_lease=kept_by_thread,
+        together=in_threads,
     )
     try:
         yield InlineWorkers(Pipeline(ports))

@@ -195,6 +195,7 @@ class QuietWorld:
         self.world.pass_time(max(0.0, due - self.world.now))
         outcome = Pipeline(self.ports).run(hint)
         messages += [(self.world.now, following) for following in outcome.hints]
+        messages += [(self.world.now + seconds, following) for following, seconds in outcome.later]
         if outcome.again_in is not None:
             messages.append((self.world.now + outcome.again_in, hint))
 

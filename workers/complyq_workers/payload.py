@@ -6,8 +6,6 @@ import io
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from complyq_producer.layout import BatchKeys
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Payload:
-    """The IDs of a plan as X gets them: `total` bytes of sorted decimal lines."""
+    """The IDs of a job as X gets them: `total` bytes of sorted decimal lines."""
 
-    def __init__(self, store: ObjectStore, plan: Plan) -> None:
+    def __init__(self, store: ObjectStore, plan: Plan, total: int) -> None:
         self._store = store
-        sizes = [part.bytes for part in plan.parts] if len(plan.payload) > 1 else [plan.bytes]
+        sizes = [part.bytes for part in plan.parts] if len(plan.payload) > 1 else [total]
         self._objects = list(zip(plan.payload, sizes, strict=True))
-        self.total = plan.bytes
+        self.total = total
 
     @contextmanager
     def open(self, offset: int = 0) -> Iterator[BinaryIO]:
@@ -65,8 +63,3 @@ class _Chain(io.RawIOBase):
                 return len(data)
             self._stack.pop_all().close()
             self._current = None
-
-
-def payload_objects(batch_parts: list[tuple[BatchKeys, int]]) -> list[str]:
-    """Name the objects that make up the payload of a plan with the parts of one batch."""
-    return [keys.ids(part) for keys, part in batch_parts]

@@ -1,36 +1,74 @@
-"""Decides what the next job of a type carries, and how a batch ends. Pure: views in, decisions out.
+"""Decides what the next job of a type carries. Pure: what waits and what is known of it in, a draft out.
 
-One job carries the waiting parts of one batch; a plan lists parts, so that merging batches needs no new format.
+All waiting parts are merged in the order of their rank, up to the limit of a job. Three things keep a poisonous batch
+from harming others, and an outage of X from harming anybody:
+
+- A job of several batches that failed is split: they are planned again in halves, until a batch stands alone.
+- A batch that failed alone is planned alone, after a pause that grows with its failures.
+- When X is held at fault, nothing counts, and single batches are tried, each time another one, until a job completes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from complyq_producer.facts import Attempt, PlannedPart
-from complyq_producer.ledger import BatchView, JobPhase, JobView
-from complyq_producer.model import EndState, Priority
+from complyq_producer.facts import PlannedPart
+from complyq_producer.ledger import JobPhase
+from complyq_workers.endings import exhausted
+from complyq_workers.ranking import RankedPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from complyq_producer.facts import Parked
+    from complyq_producer.ledger import BatchView, JobView
+    from complyq_producer.model import BatchId
 
-PRIORITY_SHIFT = {
-    Priority.LOW: timedelta(hours=1),
-    Priority.NORMAL: timedelta(0),
-    Priority.HIGH: timedelta(hours=-1),
-    Priority.URGENT: timedelta(hours=-6),
-}
-"""How much later (or earlier) than it was a batch counts as accepted. Bounded, so nobody is starved."""
-MISSING = "missing"
-"""The status of an attempt at a part whose object is gone: nothing can mend that."""
+    PartKey = tuple[BatchId, int]
+
+LOOK_AT_ONCE = 256
+"""Batches whose facts are read side by side."""
+PROBED = 64
+"""Of so many batches the one that was tried least is tried when X is held at fault."""
+MAX_PAUSE = timedelta(minutes=10)
+
+
+class Look(Protocol):
+    """Reads what has become of some batches."""
+
+    def __call__(self, batch_ids: Sequence[BatchId]) -> Mapping[BatchId, BatchView | None]:
+        """Return a view of each batch, or None where nothing has happened to it yet; none of one that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What a job may be.
+
+    Attributes:
+        max_bytes: the most bytes that it may carry; a single part is never refused for it.
+        max_attempts: after so many counted failures a part is not tried again.
+        merge: whether several batches may share it.
+        pause: the pause after a failure; it doubles with each.
+    """
+
+    max_bytes: int
+    max_attempts: int
+    merge: bool
+    pause: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """How the last jobs of the type ended: so many in a row failed, the last of them at `since`."""
+
+    failures: int = 0
+    x_at_fault: bool = False
+    since: datetime | None = None
+
+
+@dataclass(slots=True)
 class Draft:
     """What the next job should carry."""
 
@@ -38,77 +76,116 @@ class Draft:
 
     @property
     def count(self) -> int:
-        """The number of IDs."""
+        """The number of IDs, those counted twice that batches have in common."""
         return sum(part.count for part in self.parts)
 
     @property
     def bytes(self) -> int:
-        """The size of the payload."""
+        """The most bytes that the payload can have."""
         return sum(part.bytes for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How a batch ends."""
+class Owner:
+    """The plan that a part is in, and which attempt that is."""
 
-    state: EndState
-    error: str | None = None
+    job: JobView
+    attempt: int
 
 
-def draft_plan(
-    batches: Iterable[BatchView], jobs: Iterable[JobView], *, max_bytes: int, max_attempts: int
-) -> Draft | None:
-    """Choose the parts of the next job, or None if nothing waits.
+@dataclass(slots=True)
+class Candidates:
+    """Parts in order, and what has become of their batches, looked at only as far as needed."""
+
+    ordered: Sequence[RankedPart]
+    look: Look
+    max_attempts: int
+    seen: dict[BatchId, BatchView | None] = field(default_factory=dict)
+    gone: set[BatchId] = field(default_factory=set)
+
+    def waiting(self, wanted: Callable[[RankedPart], bool]) -> Iterator[tuple[RankedPart, BatchView | None]]:
+        """Yield the parts that are to be checked; `wanted` is asked of each in its turn, and may change its mind."""
+        for place, part in enumerate(self.ordered):
+            if not wanted(part):
+                continue
+            if not self._is_known(part.batch_id):
+                self._look_ahead(place, wanted)
+            view = self.seen.get(part.batch_id)
+            if part.batch_id not in self.gone and (view is None or part.part in plannable(view, self.max_attempts)):
+                yield part, view
+
+    def _look_ahead(self, place: int, wanted: Callable[[RankedPart], bool]) -> None:
+        """Look at the batches of the next parts too: side by side that takes hardly longer."""
+        unknown: dict[BatchId, None] = {}
+        for part in self.ordered[place:]:
+            if not self._is_known(part.batch_id) and wanted(part):
+                unknown[part.batch_id] = None
+            if len(unknown) == LOOK_AT_ONCE:
+                break
+        found = self.look(list(unknown))
+        self.seen |= found
+        self.gone |= unknown.keys() - found.keys()
+
+    def _is_known(self, batch_id: BatchId) -> bool:
+        return batch_id in self.seen or batch_id in self.gone
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do next.
+
+    Attributes:
+        draft: what the next job carries; None if nothing waits, or all that waits has to pause.
+        resolved: split plans that nothing is left of.
+    """
+
+    draft: Draft | None
+    resolved: tuple[JobView, ...] = ()
+
+
+def decide_next(
+    candidates: Candidates, jobs: Sequence[JobView], rules: Rules, trouble: Trouble, now: datetime
+) -> Decision:
+    """Choose the parts of the next job.
 
     Args:
-        batches: the open batches of the type.
+        candidates: the parts of the open batches of the type, in order.
         jobs: the marked plans of the type, read before the batches.
-        max_bytes: the most bytes that a job may carry; a single part is never refused for it.
-        max_attempts: after so many counted failures a part is not tried again.
+        rules: what a job may be.
+        trouble: how the last jobs ended.
+        now: the time.
     """
-    planned = parts_in_open_plans(jobs)
-    for view in queue(batches, max_attempts=max_attempts):
-        parts = [part for part in _plannable(view) if (view.record.batch_id, part) not in planned]
-        if parts:
-            return Draft(_fitting(view, parts, max_bytes))
-    return None
+    drafting = _Drafting(candidates, jobs, rules, now)
+    if trouble.x_at_fault:
+        is_over = trouble.since is None or now >= trouble.since + pause_after(trouble.failures, rules)
+        return Decision(drafting.probe() if is_over else None)
+    # Jobs that find out who is to blame take turns with those of all others.
+    turns = [drafting.half, drafting.pool] if next_number(jobs) % 2 else [drafting.pool, drafting.half]
+    draft = next(filter(None, (turn() for turn in turns)), None)
+    return Decision(draft, tuple(drafting.resolved))
 
 
-def queue(batches: Iterable[BatchView], *, max_attempts: int) -> list[BatchView]:
-    """Order the batches that wait to be checked: first accepted, first served, shifted by priority."""
-    wanted = (view for view in batches if view.is_wanted and _plannable(view) and not exhausted(view, max_attempts))
-    return sorted(wanted, key=lambda view: (_rank(view), view.record.batch_id))
+def owners_of(jobs: Iterable[JobView]) -> dict[PartKey, Owner]:
+    """Return the plan that each part is in, of all plans that are not closed: of several the last."""
+    return {
+        (part.batch_id, part.part): Owner(job, part.attempt)
+        for job in jobs
+        if job.plan and job.phase is not JobPhase.CLOSED
+        for part in job.plan.parts
+    }
 
 
-def parts_in_open_plans(jobs: Iterable[JobView]) -> set[tuple[str, int]]:
-    """Return the parts, as (batch id, part), that some plan is still about to check."""
-    open_plans = (job.plan for job in jobs if job.plan and job.phase is not JobPhase.CLOSED)
-    return {(part.batch_id, part.part) for plan in open_plans for part in plan.parts}
+def left_of(split: JobView, owners: Mapping[PartKey, Owner]) -> list[PlannedPart]:
+    """Return the parts of a split plan that are in no later plan."""
+    parts = split.plan.parts if split.plan else []
+    return [part for part in parts if owners[part.batch_id, part.part].job is split]
 
 
-def decide_end(view: BatchView, *, max_attempts: int, now: datetime) -> End | None:
-    """Decide how a batch ends, or None if it goes on (or has ended already)."""
-    if view.outcome:
-        return None
-    if not view.unchecked_parts():
-        return End("completed")
-    attempt = exhausted(view, max_attempts)
-    if attempt:
-        return End("failed", _reason(view, attempt))
-    if view.cancel_requested:
-        return End("cancelled", "cancelled on request")
-    overdue = next((parked for parked in view.parked_jobs() if parked.until <= now), None)
-    return End("failed", _parked_reason(overdue)) if overdue else None
-
-
-def exhausted(view: BatchView, max_attempts: int) -> Attempt | None:
-    """Return the attempt that ends the batch: one at a part that is gone, or the last that a part may have."""
-    for part in view.unchecked_parts():
-        attempts = view.attempts.get(part, [])
-        fatal = next((attempt for attempt in attempts if attempt.status == MISSING), None)
-        if fatal or view.failures(part) >= max_attempts:
-            return fatal or [attempt for attempt in attempts if attempt.counted][-1]
-    return None
+def plannable(view: BatchView, max_attempts: int) -> list[int]:
+    """Return the parts of a batch that are to be checked and not parked."""
+    if not view.is_wanted or exhausted(view, max_attempts):
+        return []
+    return [part for part in view.unchecked_parts() if view.parking(part) is None]
 
 
 def next_number(jobs: Sequence[JobView]) -> int:
@@ -119,45 +196,124 @@ def next_number(jobs: Sequence[JobView]) -> int:
     return highest.keys.plan_number + (1 if highest.plan else 0)
 
 
-def _plannable(view: BatchView) -> list[int]:
-    """Return the parts that are to be checked and not parked."""
-    return [part for part in view.unchecked_parts() if view.parking(part) is None]
+class _Drafting:
+    """The ways to fill one job."""
+
+    def __init__(self, candidates: Candidates, jobs: Sequence[JobView], rules: Rules, now: datetime) -> None:
+        self._candidates = candidates
+        self._jobs = jobs
+        self._owners = owners_of(jobs)
+        self._rules = rules
+        self._now = now
+        self.resolved: list[JobView] = []
+
+    def pool(self) -> Draft | None:
+        """Take what is in no plan, in order, as much as fits."""
+        return self._fill(_Load(self._rules, self._owners), self._candidates)
+
+    def half(self) -> Draft | None:
+        """Take half of the batches of the first split job that has some left."""
+        for job in self._jobs:
+            if job.phase is JobPhase.SPLIT and job.plan:
+                draft = self._half_of(job, len(job.plan.batch_ids))
+                if draft:
+                    return draft
+        return None
+
+    def probe(self) -> Draft | None:
+        """Take one batch, of the first few that wait the one that was tried least."""
+        held = {key for key, owner in self._owners.items() if owner.job.phase is not JobPhase.SPLIT}
+        tried: dict[BatchId, int] = {}
+        for part, view in self._candidates.waiting(lambda part: part.key not in held):
+            tried.setdefault(part.batch_id, _tries(view))
+            if len(tried) > PROBED:
+                break
+        if not tried:
+            return None
+        chosen = min(tried, key=lambda batch_id: tried[batch_id])
+        return self._fill(_Load(self._rules, held, only=chosen), self._candidates, may_pause=False)
+
+    def _half_of(self, job: JobView, batches: int) -> Draft | None:
+        parts = [
+            RankedPart(self._now, part.batch_id, part.part, part.count, part.bytes, part.of)
+            for part in left_of(job, self._owners)
+        ]
+        left = replace(self._candidates, ordered=parts)
+        chosen: dict[BatchId, None] = {}
+        for part, _ in left.waiting(lambda part: part.batch_id not in chosen):
+            chosen[part.batch_id] = None
+            if len(chosen) >= -(-batches // 2):
+                break
+        if not chosen:
+            self.resolved.append(job)
+        return self._fill(_Load(self._rules, ()), replace(left, ordered=[p for p in parts if p.batch_id in chosen]))
+
+    def _fill(self, load: _Load, candidates: Candidates, *, may_pause: bool = True) -> Draft | None:
+        for part, view in candidates.waiting(load.has_room_for):
+            if not (may_pause and self._is_pausing(view)):
+                load.add(part, view, self._attempt(part, view))
+        return Draft(load.parts) if load.parts else None
+
+    def _attempt(self, part: RankedPart, view: BatchView | None) -> int:
+        owner = self._owners.get(part.key)
+        return 1 + max(len(view.attempts.get(part.part, ())) if view else 0, owner.attempt if owner else 0)
+
+    def _is_pausing(self, view: BatchView | None) -> bool:
+        """Whether a batch that failed alone has to wait. By the clock of whoever saw it fail, so never for long."""
+        failures = _failures(view)
+        if view is None or not failures:
+            return False
+        last = max(attempt.recorded_at for attempts in view.attempts.values() for attempt in attempts)
+        return last <= self._now < last + pause_after(failures, self._rules)
 
 
-def _rank(view: BatchView) -> datetime:
-    return view.accepted_at + PRIORITY_SHIFT[view.record.priority]
+class _Load:
+    """What one job is to carry, as it fills."""
+
+    def __init__(self, rules: Rules, held: Container[PartKey], only: BatchId | None = None) -> None:
+        self.parts: list[PlannedPart] = []
+        self._rules = rules
+        self._held = held
+        self._only = only
+        self._bytes = 0
+        self._limit = rules.max_bytes
+
+    def has_room_for(self, part: RankedPart) -> bool:
+        """Whether a part may come along, as far as can be told without looking at its batch."""
+        if part.key in self._held or self._only not in {None, part.batch_id}:
+            return False
+        return not self.parts or self._bytes + part.bytes <= self._limit
+
+    def add(self, part: RankedPart, view: BatchView | None, attempt: int) -> None:
+        """Take a part along, unless its batch failed alone and there is another one already."""
+        limit = min([self._limit, *_refused_sizes(view)])
+        is_alone = _failures(view) > 0 or not self._rules.merge
+        if self.parts and (self._bytes + part.bytes > limit or (is_alone and self._only != part.batch_id)):
+            return
+        if is_alone:
+            self._only = part.batch_id
+        self._limit = limit
+        self._bytes += part.bytes
+        self.parts.append(
+            PlannedPart(batch_id=part.batch_id, part=part.part, attempt=attempt, count=part.count, bytes=part.bytes,
+                        of=part.of)
+        )  # fmt: skip
 
 
-def _fitting(view: BatchView, parts: list[int], max_bytes: int) -> list[PlannedPart]:
-    """Take parts in order while they fit, at least one."""
-    limit = min([max_bytes, *_refused_sizes(view, parts)])
-    fitting: list[PlannedPart] = []
-    for part in parts:
-        planned = _planned(view, part)
-        if fitting and sum(taken.bytes for taken in fitting) + planned.bytes > limit:
-            break
-        fitting.append(planned)
-    return fitting
+def pause_after(failures: int, rules: Rules) -> timedelta:
+    """Return how long to wait after so many failures in a row."""
+    doublings = min(max(failures - 1, 0), 20)
+    return min(rules.pause * float(2**doublings), MAX_PAUSE)
 
 
-def _refused_sizes(view: BatchView, parts: list[int]) -> list[int]:
-    attempts = (attempt for part in parts for attempt in view.attempts.get(part, ()))
+def _failures(view: BatchView | None) -> int:
+    return max(map(view.failures, view.attempts), default=0) if view else 0
+
+
+def _tries(view: BatchView | None) -> int:
+    return sum(map(len, view.attempts.values())) if view else 0
+
+
+def _refused_sizes(view: BatchView | None) -> list[int]:
+    attempts = (attempt for some in view.attempts.values() for attempt in some) if view else ()
     return [attempt.max_bytes for attempt in attempts if attempt.max_bytes is not None]
-
-
-def _planned(view: BatchView, part: int) -> PlannedPart:
-    info = view.record.parts[part]
-    attempt = len(view.attempts.get(part, ())) + 1
-    return PlannedPart(batch_id=view.record.batch_id, part=part, attempt=attempt, count=info.count, bytes=info.bytes)
-
-
-def _parked_reason(parked: Parked) -> str:
-    since = f"{parked.recorded_at:%Y-%m-%d %H:%M} UTC"
-    return f"{parked.reason} (plan {parked.plan}); it was parked since {since} and nobody released it"
-
-
-def _reason(view: BatchView, attempt: Attempt) -> str:
-    if attempt.status == MISSING:
-        return attempt.error or "a part of the batch is missing in the store"
-    failures = max(view.failures(part) for part in view.unchecked_parts())
-    return f"gave up after {failures} failed jobs; the last one {attempt.status}: {attempt.error or 'X gave no reason'}"

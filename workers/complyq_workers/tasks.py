@@ -27,6 +27,12 @@ def plan(self: Task, type_: str) -> None:
     run(self, Hint(task_names.PLAN, (type_,)), type=type_)
 
 
+@app.task(name=task_names.MERGE_JOB, bind=True)
+def merge_job(self: Task, type_: str, number: int) -> None:
+    """Merge the IDs of several batches into the payload of their job."""
+    run(self, Hint(task_names.MERGE_JOB, (type_, number)), type=type_, plan=number)
+
+
 @app.task(name=task_names.CREATE_JOB, bind=True)
 def create_job(self: Task, type_: str, number: int) -> None:
     """Create the remote job of a plan, or adopt it."""
@@ -77,6 +83,9 @@ def follow(task: Task, outcome: Outcome) -> None:
     try:
         for hint in outcome.hints:
             task.app.send_task(hint.task, args=hint.args, expires=_expiry(task))
+            reach("messages.send")
+        for hint, seconds in outcome.later:
+            task.app.send_task(hint.task, args=hint.args, countdown=seconds)
             reach("messages.send")
     except (OperationalError, OSError) as error:
         log.warning("hint_not_sent", error=str(error))

@@ -12,6 +12,7 @@ from complyq_workers.events import open_publisher
 from complyq_workers.failpoints import with_failpoints
 from complyq_workers.pipeline import Limits, Pipeline, Ports, Remote, kept_by_thread
 from complyq_workers.sealing import sealer_of
+from complyq_workers.together import in_threads
 from complyq_workers.x import Transport, XClient, credentials_of
 
 _pipelines: dict[int, Pipeline] = {}
@@ -50,6 +51,7 @@ def build_ports(settings: Settings) -> Ports:
         limits=_limits(settings),
         clock=clock,
         keep_lease=kept_by_thread,
+        together=in_threads,
     )
     return with_failpoints(ports)
 
@@ -60,6 +62,7 @@ def _limits(settings: Settings) -> Limits:
         api_url=settings.api_url,
         spool_dir=disk_spool_dir(settings),
         max_upload_bytes=settings.max_upload_bytes,
+        merge=settings.merge,
         upload_chunk_bytes=settings.upload_chunk_bytes,
         poll_min_seconds=settings.poll_min_seconds,
         poll_max_seconds=settings.poll_max_seconds,

@@ -6,7 +6,6 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import islice, takewhile
 from typing import TYPE_CHECKING, BinaryIO
 
 from complyq_producer.errors import ObjectNotFoundError
@@ -15,6 +14,8 @@ from complyq_producer.store.verification import verify_create_once
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+_BEHIND_ALL = "~"  # sorts behind every character that a key may have
 
 
 def _now() -> datetime:
@@ -72,7 +73,7 @@ class MemoryStore:
         check_prefix(prefix)
         with self._lock:
             first = max(bisect_left(self._keys, prefix), bisect_right(self._keys, after))
-            keys = list(takewhile(lambda key: key.startswith(prefix), islice(self._keys, first, None)))
+            keys = self._keys[first : bisect_left(self._keys, prefix + _BEHIND_ALL)]
         return (info for key in keys if (info := self.info(key)) is not None)
 
     def delete(self, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from complyq_workers.coordination.memory import MemoryCoordination
 from complyq_workers.coordination.port import Coordination, CoordinationError
+from complyq_workers.coordination.quota import Quota
 from complyq_workers.coordination.redis_server import RedisCoordination
 
-__all__ = ["Coordination", "CoordinationError", "MemoryCoordination", "RedisCoordination"]
+__all__ = ["Coordination", "CoordinationError", "MemoryCoordination", "Quota", "RedisCoordination"]

@@ -4,30 +4,53 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from complyq_producer.model import ComplianceType
+import msgspec
+
+from complyq_producer.live import ENDPOINTS, LiveBudget, usual_seconds
+from complyq_workers.coordination.quota import (
+    ASSUMED_REQUESTS,
+    ASSUMED_SECONDS,
+    LEARNING_SECONDS,
+    PROBE_SECONDS,
+    RESERVED_SECONDS,
+    SAME_WINDOW_SECONDS,
+)
 from complyq_workers.coordination.redis_server import (
     ASKED_SECONDS,
     FAILURES_SECONDS,
     REMEMBERED_JOBS,
-    SHOWN_QUEUE,
+    SHOWN_PLACES,
     SHOWN_SECONDS,
     STARTS_SECONDS,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from complyq_producer.live import LiveJob
-    from complyq_producer.model import BatchId
+    from complyq_producer.estimates import JobDuration
+    from complyq_producer.live import LiveJob, LivePlace, LiveQueue
+    from complyq_producer.model import BatchId, ComplianceType
+    from complyq_workers.coordination.quota import Quota
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """How many requests an endpoint has left; `learnt` is False while X's headers told nothing."""
+
+    limit: int
+    left: int
+    learnt: bool
 
 
 @dataclass
 class MemoryCoordination:
     """Implements `Coordination` with the same meaning as Redis: values that expire, and one command at a time.
+
+    It is a `LiveView` of itself, too.
 
     Attributes:
         now: the clock, in seconds.
@@ -85,11 +108,14 @@ class MemoryCoordination:
 
     def postpone(self, name: str, seconds: float) -> None:
         """Declare that a step is not due before `seconds` have passed."""
-        self._forbid(f"due:{name}", seconds)
+        if seconds > 0:
+            with self._lock:
+                self._set(f"due:{name}", "1", seconds)
 
     def seconds_until_due(self, name: str) -> float:
         """Return how long a step is still postponed, 0 if it is due."""
-        return self._seconds_left(f"due:{name}")
+        with self._lock:
+            return self._seconds_left(f"due:{name}")
 
     def count_failure(self, name: str) -> int:
         """Count one more failure in a row of a step; return how many there are now."""
@@ -101,62 +127,144 @@ class MemoryCoordination:
         with self._lock:
             self._delete(f"failures:{name}")
 
-    def block(self, endpoint: str, seconds: float) -> None:
-        """Declare that an endpoint of X has no requests left for `seconds`."""
-        self._forbid(f"blocked:{endpoint}", seconds)
+    def reserve(self, endpoint: str, nonce: str) -> float:
+        """Ask whether a request may be sent to an endpoint of X now: 0, or after how many seconds to ask again."""
+        with self._lock:
+            in_flight, window = self._in_flight(endpoint), self._window(endpoint)
+            if nonce in in_flight:
+                return 0.0
+            blocked = self._seconds_left(f"blocked:{endpoint}")
+            if blocked > 0:
+                return blocked
+            if window and window.left < 1:
+                return self._seconds_left(f"budget:{endpoint}")
+            if not (window and window.learnt):
+                if self._get(f"probe:{endpoint}"):
+                    return LEARNING_SECONDS
+                self._set(f"probe:{endpoint}", nonce, PROBE_SECONDS)
+            self._add(endpoint, -1)
+            self._set(f"in_flight:{endpoint}", in_flight | {nonce: self.now() + RESERVED_SECONDS}, RESERVED_SECONDS)
+            return 0.0
 
-    def seconds_blocked(self, endpoint: str) -> float:
-        """Return how long an endpoint is still blocked, 0 if it is not."""
-        return self._seconds_left(f"blocked:{endpoint}")
+    def settle(self, endpoint: str, nonce: str, quota: Quota | None, *, sent: bool = True) -> None:
+        """Tell how a reserved request ended."""
+        with self._lock:
+            in_flight = self._in_flight(endpoint)
+            held = in_flight.pop(nonce, None)
+            self._set(f"in_flight:{endpoint}", in_flight, RESERVED_SECONDS)
+            if self._get(f"probe:{endpoint}") == nonce:
+                self._delete(f"probe:{endpoint}")
+            if quota and sent:
+                self._learn(endpoint, quota, len(in_flight))
+            elif sent and self._window(endpoint) is None:
+                window = _Window(ASSUMED_REQUESTS, ASSUMED_REQUESTS - 1 - len(in_flight), learnt=False)
+                self._set(f"budget:{endpoint}", window, ASSUMED_SECONDS)
+            elif held and not sent:
+                self._add(endpoint, 1)
+
+    def block(self, endpoint: str, seconds: float) -> None:
+        """Declare that X refuses requests to an endpoint for `seconds`; nothing is known of its window afterwards."""
+        if seconds > 0:
+            with self._lock:
+                self._set(f"blocked:{endpoint}", "1", seconds)
+                self._delete(f"budget:{endpoint}")
+
+    def budgets(self) -> dict[str, LiveBudget]:
+        """Return what is known of the endpoints' windows, by endpoint."""
+        with self._lock:
+            budgets = {endpoint: self._budget(endpoint) for endpoint in ENDPOINTS}
+        return {endpoint: budget for endpoint, budget in budgets.items() if budget != LiveBudget()}
 
     def show_job(self, type_: ComplianceType, job: LiveJob) -> None:
         """Show what the slot of a type is doing."""
         with self._lock:
             self._set(f"live:{type_}", job, SHOWN_SECONDS)
 
-    def note_duration(self, type_: ComplianceType, seconds: float) -> None:
-        """Remember how long a job took from its plan to its end, for estimates."""
+    def show_queue(self, type_: ComplianceType, queue: LiveQueue) -> None:
+        """Show what waits, with the places of the first batches, in place of what was shown before."""
         with self._lock:
-            noted: list[float] = self._get(f"durations:{type_}") or []
-            self._set(f"durations:{type_}", [seconds, *noted][:REMEMBERED_JOBS], inf)
+            self._set(f"queue:{type_}", msgspec.structs.replace(queue, places=[]), SHOWN_SECONDS)
+            places = {place.batch_id: place for place in queue.places[:SHOWN_PLACES]}
+            self._set(f"places:{type_}", places, SHOWN_SECONDS)
 
-    def show_queue(self, type_: ComplianceType, waiting: Sequence[BatchId]) -> None:
-        """Show which batches wait, in order."""
+    def note_duration(self, type_: ComplianceType, duration: JobDuration) -> None:
+        """Remember how long a job took."""
         with self._lock:
-            self._set(f"queue:{type_}", list(waiting[:SHOWN_QUEUE]), SHOWN_SECONDS)
+            noted: list[JobDuration] = self._get(f"took:{type_}") or []
+            self._set(f"took:{type_}", [duration, *noted][:REMEMBERED_JOBS], inf)
 
-    @property
-    def jobs(self) -> dict[ComplianceType, LiveJob]:
-        """What the slots are doing, as status would see it."""
-        return self._shown("live")
+    def durations(self, type_: ComplianceType) -> list[JobDuration]:
+        """Return how long the last jobs took, newest first; empty if none is known."""
+        with self._lock:
+            return list(self._get(f"took:{type_}") or [])
 
-    @property
-    def queues(self) -> dict[ComplianceType, list[BatchId]]:
-        """Which batches wait, in order, as status would see it."""
-        return self._shown("queue")
+    # What else status sees
 
-    @property
-    def durations(self) -> dict[ComplianceType, list[float]]:
-        """How long the last jobs took, newest first."""
-        return self._shown("durations")
+    def job(self, type_: ComplianceType) -> LiveJob | None:
+        """Return what the slot of a type is doing, or None if that is not known."""
+        with self._lock:
+            job: LiveJob | None = self._get(f"live:{type_}")
+            return job
+
+    def queue(self, type_: ComplianceType) -> LiveQueue | None:
+        """Return what waits, without the places, or None if that is not known."""
+        with self._lock:
+            queue: LiveQueue | None = self._get(f"queue:{type_}")
+            return queue
+
+    def position(self, type_: ComplianceType, batch_id: BatchId) -> LivePlace | None:
+        """Return where a waiting batch stands, or None if it does not wait or that is not known."""
+        with self._lock:
+            places: dict[BatchId, LivePlace] = self._get(f"places:{type_}") or {}
+            return places.get(batch_id)
+
+    def job_seconds(self, type_: ComplianceType) -> float | None:
+        """Return how many seconds a job of the type took lately (the median), or None if that is not known."""
+        return usual_seconds(self.durations(type_))
 
     def flush(self) -> None:
         """Lose everything, as a Redis that was restarted without persistence does."""
         with self._lock:
             self._values.clear()
 
-    def _shown(self, what: str) -> dict[ComplianceType, Any]:
-        with self._lock:
-            return {type_: shown for type_ in ComplianceType if (shown := self._get(f"{what}:{type_}"))}
+    def _in_flight(self, endpoint: str) -> dict[str, float]:
+        """Return the reservations that still count, each with the instant until which it does."""
+        reserved: dict[str, float] = self._get(f"in_flight:{endpoint}") or {}
+        return {nonce: until for nonce, until in reserved.items() if until > self.now()}
 
-    def _forbid(self, key: str, seconds: float) -> None:
-        if seconds > 0:
-            with self._lock:
-                self._set(key, "1", seconds)
+    def _window(self, endpoint: str) -> _Window | None:
+        window: _Window | None = self._get(f"budget:{endpoint}")
+        return window
+
+    def _learn(self, endpoint: str, quota: Quota, others: int) -> None:
+        """Take what an answer says. Whatever else was under way may not be counted in it yet."""
+        known, left = self._window(endpoint), quota.remaining - others
+        seconds, later = quota.seconds_left, quota.seconds_left - self._seconds_left(f"budget:{endpoint}")
+        if known and known.learnt:
+            if later < -SAME_WINDOW_SECONDS:
+                return  # of an earlier window
+            if later <= SAME_WINDOW_SECONDS:
+                left, seconds = min(left, known.left), seconds - later
+        self._set(f"budget:{endpoint}", _Window(quota.limit, left, learnt=True), seconds)
+
+    def _add(self, endpoint: str, requests: int) -> None:
+        """Change how many requests are left of a window, if it is known."""
+        window = self._window(endpoint)
+        if window:
+            changed = replace(window, left=window.left + requests)
+            self._set(f"budget:{endpoint}", changed, self._seconds_left(f"budget:{endpoint}"))
+
+    def _budget(self, endpoint: str) -> LiveBudget:
+        window, blocked = self._window(endpoint), self._seconds_left(f"blocked:{endpoint}")
+        if window is None:
+            return LiveBudget(seconds_blocked=blocked)
+        seconds = self._seconds_left(f"budget:{endpoint}")
+        return LiveBudget(
+            limit=window.limit, remaining=max(0, window.left), seconds_left=seconds, seconds_blocked=blocked
+        )
 
     def _seconds_left(self, key: str) -> float:
-        with self._lock:
-            return max(0.0, self._values.get(key, ("", -inf))[1] - self.now())
+        return max(0.0, self._values.get(key, ("", -inf))[1] - self.now())
 
     def _get(self, key: str) -> Any:
         value, until = self._values.get(key, (None, inf))

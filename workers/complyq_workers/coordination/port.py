@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 from complyq_config.errors import ComplyqError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from complyq_producer.live import LiveJob
-    from complyq_producer.model import BatchId, ComplianceType
+    from complyq_producer.estimates import JobDuration
+    from complyq_producer.live import LiveBudget, LiveJob, LiveQueue
+    from complyq_producer.model import ComplianceType
+    from complyq_workers.coordination.quota import Quota
 
 
 class CoordinationError(ComplyqError):
@@ -54,17 +54,43 @@ class Coordination(Protocol):
     def clear_failures(self, name: str) -> None:
         """Forget the failures of a step that went well."""
 
-    def block(self, endpoint: str, seconds: float) -> None:
-        """Declare that an endpoint of X has no requests left for `seconds`."""
+    def reserve(self, endpoint: str, nonce: str) -> float:
+        """Ask whether a request may be sent to an endpoint of X now.
 
-    def seconds_blocked(self, endpoint: str) -> float:
-        """Return how long an endpoint is still blocked, 0 if it is not."""
+        While nothing is known of the endpoint's window, one request at a time may: its answer tells.
+
+        Args:
+            endpoint: its name.
+            nonce: names the request. Who asks again with it after a yes is told yes again.
+
+        Returns:
+            0 if the request may be sent, once: it is reserved. Else after how many seconds to ask again.
+        """
+
+    def settle(self, endpoint: str, nonce: str, quota: Quota | None, *, sent: bool = True) -> None:
+        """Tell how a reserved request ended.
+
+        Args:
+            endpoint: its name.
+            nonce: names the request.
+            quota: what the headers of the answer said; None if there were none, or no answer.
+            sent: False if X has certainly not seen it: then the reservation is given back.
+        """
+
+    def block(self, endpoint: str, seconds: float) -> None:
+        """Declare that X refuses requests to an endpoint for `seconds`; nothing is known of its window afterwards."""
+
+    def budgets(self) -> dict[str, LiveBudget]:
+        """Return what is known of the endpoints' windows, by endpoint."""
 
     def show_job(self, type_: ComplianceType, job: LiveJob) -> None:
         """Show what the slot of a type is doing."""
 
-    def note_duration(self, type_: ComplianceType, seconds: float) -> None:
-        """Remember how long a job took from its plan to its end, for estimates."""
+    def show_queue(self, type_: ComplianceType, queue: LiveQueue) -> None:
+        """Show what waits, with the places of the first batches, in place of what was shown before."""
 
-    def show_queue(self, type_: ComplianceType, waiting: Sequence[BatchId]) -> None:
-        """Show which batches wait, in order."""
+    def note_duration(self, type_: ComplianceType, duration: JobDuration) -> None:
+        """Remember how long a job took."""
+
+    def durations(self, type_: ComplianceType) -> list[JobDuration]:
+        """Return how long the last jobs took, newest first; empty if none is known."""

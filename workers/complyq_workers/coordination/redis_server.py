@@ -9,14 +9,26 @@ import msgspec
 import redis
 from redis.exceptions import RedisError
 
-from complyq_producer.live import LiveJob, connect_redis
+from complyq_producer.live import connect_redis, read_budgets, read_durations
 from complyq_producer.redis_keys import RedisKeys
+from complyq_workers.coordination.budget_scripts import BLOCK, COUNT, GIVE_BACK, LEARN, RESERVE
 from complyq_workers.coordination.port import CoordinationError
+from complyq_workers.coordination.quota import (
+    ASSUMED_REQUESTS,
+    ASSUMED_SECONDS,
+    LEARNING_SECONDS,
+    PROBE_SECONDS,
+    RESERVED_SECONDS,
+    SAME_WINDOW_SECONDS,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from complyq_producer.model import BatchId, ComplianceType
+    from complyq_producer.estimates import JobDuration
+    from complyq_producer.live import LiveBudget, LiveJob, LiveQueue
+    from complyq_producer.model import ComplianceType
+    from complyq_workers.coordination.quota import Quota
 
 # A lost reply makes the client send a script again: taking what one has renews it, and what was given back stays so.
 # The word that a step was asked for stands until the step is begun anew, so that a repeated END_STEP still tells it.
@@ -56,8 +68,8 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0
 """
 SHOWN_SECONDS = 3600
-SHOWN_QUEUE = 1000
-REMEMBERED_JOBS = 15
+SHOWN_PLACES = 20_000
+REMEMBERED_JOBS = 50
 FAILURES_SECONDS = 86_400
 STARTS_SECONDS = 7 * 86_400
 ASKED_SECONDS = 600
@@ -119,38 +131,47 @@ class RedisCoordination:
         """Forget the failures of a step that went well."""
         self._ask(lambda client: client.delete(self._keys.failures(name)))
 
-    def block(self, endpoint: str, seconds: float) -> None:
-        """Declare that an endpoint of X has no requests left for `seconds`."""
-        self._set_for(self._keys.blocked(endpoint), seconds)
+    def reserve(self, endpoint: str, nonce: str) -> float:
+        """Ask whether a request may be sent to an endpoint of X now: 0, or after how many seconds to ask again."""
+        times = map(_milliseconds, (RESERVED_SECONDS, LEARNING_SECONDS, PROBE_SECONDS))
+        wait: int = self._run(RESERVE, self._budget_keys(endpoint), nonce, *times)
+        return wait / 1000
 
-    def seconds_blocked(self, endpoint: str) -> float:
-        """Return how long an endpoint is still blocked, 0 if it is not."""
-        return self._seconds_left(self._keys.blocked(endpoint))
+    def settle(self, endpoint: str, nonce: str, quota: Quota | None, *, sent: bool = True) -> None:
+        """Tell how a reserved request ended."""
+        keys = self._budget_keys(endpoint)
+        if not sent:
+            self._run(GIVE_BACK, keys, nonce)
+        elif quota is None:
+            self._run(COUNT, keys, nonce, ASSUMED_REQUESTS, _milliseconds(ASSUMED_SECONDS))
+        else:
+            ends_in, apart = _milliseconds(quota.seconds_left), _milliseconds(SAME_WINDOW_SECONDS)
+            self._run(LEARN, keys, nonce, quota.limit, quota.remaining, ends_in, apart)
+
+    def block(self, endpoint: str, seconds: float) -> None:
+        """Declare that X refuses requests to an endpoint for `seconds`; nothing is known of its window afterwards."""
+        if seconds > 0:
+            self._run(BLOCK, self._budget_keys(endpoint), _milliseconds(seconds))
+
+    def budgets(self) -> dict[str, LiveBudget]:
+        """Return what is known of the endpoints' windows, by endpoint."""
+        budgets: dict[str, LiveBudget] = self._ask(lambda client: read_budgets(client, self._keys))
+        return budgets
 
     def show_job(self, type_: ComplianceType, job: LiveJob) -> None:
         """Show what the slot of a type is doing."""
         body = msgspec.json.encode(job)
         self._ask(lambda client: client.set(self._keys.live(type_), body, ex=SHOWN_SECONDS))
 
-    def note_duration(self, type_: ComplianceType, seconds: float) -> None:
-        """Remember how long a job took from its plan to its end, for estimates."""
-        key = self._keys.durations(type_)
-
-        def note(client: redis.Redis) -> None:
-            with client.pipeline() as pipe:
-                pipe.lpush(key, seconds)
-                pipe.ltrim(key, 0, REMEMBERED_JOBS - 1)
-                pipe.execute()
-
-        self._ask(note)
-
-    def show_queue(self, type_: ComplianceType, waiting: Sequence[BatchId]) -> None:
-        """Show which batches wait, in order."""
-        key = self._keys.queue(type_)
-        places = {batch_id: place for place, batch_id in enumerate(waiting[:SHOWN_QUEUE], start=1)}
+    def show_queue(self, type_: ComplianceType, queue: LiveQueue) -> None:
+        """Show what waits, with the places of the first batches, in place of what was shown before."""
+        summary = msgspec.json.encode(msgspec.structs.replace(queue, places=[]))
+        places = {place.batch_id: msgspec.json.encode(place) for place in queue.places[:SHOWN_PLACES]}
+        key = self._keys.places(type_)
 
         def show(client: redis.Redis) -> None:
             with client.pipeline() as pipe:
+                pipe.set(self._keys.queue(type_), summary, ex=SHOWN_SECONDS)
                 pipe.delete(key)
                 if places:
                     pipe.hset(key, mapping=places)
@@ -158,6 +179,27 @@ class RedisCoordination:
                 pipe.execute()
 
         self._ask(show)
+
+    def note_duration(self, type_: ComplianceType, duration: JobDuration) -> None:
+        """Remember how long a job took. A lost reply may have it noted twice, which weighs it a little more."""
+        key, body = self._keys.durations(type_), msgspec.json.encode(duration)
+
+        def note(client: redis.Redis) -> None:
+            with client.pipeline() as pipe:
+                pipe.lpush(key, body)
+                pipe.ltrim(key, 0, REMEMBERED_JOBS - 1)
+                pipe.execute()
+
+        self._ask(note)
+
+    def durations(self, type_: ComplianceType) -> list[JobDuration]:
+        """Return how long the last jobs took, newest first; empty if none is known."""
+        durations: list[JobDuration] = self._ask(lambda client: read_durations(client, self._keys, type_))
+        return durations
+
+    def _budget_keys(self, endpoint: str) -> list[str]:
+        keys = self._keys
+        return [keys.budget(endpoint), keys.in_flight(endpoint), keys.probe(endpoint), keys.blocked(endpoint)]
 
     def _step_keys(self, name: str) -> list[str]:
         return [self._keys.step(name), self._keys.again(name), self._keys.starts(name)]

@@ -132,12 +132,15 @@ COORDINATION: Effects = {
     "postpone": _by_purpose("postpone"),
     "count_failure": _by_purpose("count_failure"),
     "clear_failures": _by_purpose("clear_failures"),
+    "reserve": _plain("coordination.reserve"),
+    "settle": _plain("coordination.settle"),
     "block": _plain("coordination.block"),
     "show_job": _plain("coordination.show_job"),
     "show_queue": _plain("coordination.show_queue"),
     "note_duration": _plain("coordination.note_duration"),
     "seconds_until_due": None,
-    "seconds_blocked": None,
+    "budgets": None,
+    "durations": None,
 }
 X: Effects = {
     "create_job": _plain("x.create_job"),

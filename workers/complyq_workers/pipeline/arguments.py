@@ -16,6 +16,7 @@ _BatchId = Annotated[BatchId, msgspec.Meta(pattern=r"\A[0-9a-f]{8}(-[0-9a-f]{4})
 
 ARGUMENTS: dict[str, Any] = {
     task_names.PLAN: tuple[ComplianceType],
+    task_names.MERGE_JOB: tuple[ComplianceType, _PlanNumber],
     task_names.CREATE_JOB: tuple[ComplianceType, _PlanNumber],
     task_names.UPLOAD_JOB: tuple[ComplianceType, _PlanNumber],
     task_names.POLL_JOB: tuple[ComplianceType, _PlanNumber],

@@ -13,9 +13,9 @@ import structlog
 
 from complyq_config.errors import ComplyqError
 from complyq_producer.errors import ObjectNotFoundError
-from complyq_producer.facts import Collected, CollectedPart
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import JobPhase, JobView
+from complyq_producer.model import BatchId
 from complyq_workers.download import (
     DownloadError,
     DownloadExpiredError,
@@ -24,15 +24,15 @@ from complyq_workers.download import (
     is_direct,
     most_bytes,
 )
-from complyq_workers.pipeline.finishing import checked_at, leave_uncollected, settle_hints
+from complyq_workers.pipeline.finishing import leave_uncollected, settle_hints
 from complyq_workers.pipeline.hints import job_hints, plan_hint
 from complyq_workers.pipeline.lease import STEP_SECONDS
+from complyq_workers.pipeline.merging import part_ids
+from complyq_workers.pipeline.recording import StoredPart, record_results
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.step import Outcome, again, done
 from complyq_workers.pipeline.windows import results_are_gone
 from complyq_workers.results import (
-    PartIds,
-    PartSummary,
     PartUnreadableError,
     ResultsUnreadableError,
     summarize,
@@ -44,10 +44,8 @@ from complyq_workers.x import AmbiguousAnswerError, ForbiddenOriginError, JobNot
 from complyq_workers.x.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from complyq_producer.facts import PlannedPart
-    from complyq_producer.model import BatchId
     from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
     from complyq_workers.results import Collection, PartFiles
@@ -84,9 +82,12 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
             raise
         except (DownloadError, ObjectNotFoundError, PartUnreadableError, ResultsUnreadableError, XError) as error:
             return _unusable(ports, job, error)
-        parts = [_store(ports, job.plan.number, files) for files in collection.parts]
+        number = job.plan.number
+        parts = ports.together(lambda files: _store(ports, number, files), _wanted(ports, job, collection))
     _log_surprises(job, collection)
-    return _record(ports, job, parts, collection.foreign)
+    record_results(ports, job, parts, collection.foreign)
+    ports.coordination.clear_failures(_failures(job))
+    return done(plan_hint(job.keys.type), *settle_hints(job))
 
 
 def _download(ports: Ports, job: JobView, into: Path, lease: StepLease) -> None:
@@ -97,7 +98,7 @@ def _download(ports: Ports, job: JobView, into: Path, lease: StepLease) -> None:
             url,
             file,
             with_bearer=is_direct(url, ports.limits.api_url),
-            max_bytes=most_bytes(job.plan.count if job.plan else 0),
+            max_bytes=most_bytes(job.count),
             on_progress=_watch(ports, lease),
             patience=Patience(wait=ports.clock.sleep),
         )
@@ -132,74 +133,41 @@ def _download_url(ports: Ports, job: JobView) -> str:
 
 
 def _take_apart(ports: Ports, job: JobView, answer: Path, folder: Path, lease: StepLease) -> Collection:
-    planned = job.plan.parts if job.plan else []
-    parts = [PartIds(part.batch_id, part.part, partial(ports.store.open, _ids_key(part))) for part in planned]
-    return take_apart(answer, parts, job_type=job.keys.type, spool_dir=folder, beat=lease.check)
+    return take_apart(
+        answer,
+        part_ids(ports, job.plan) if job.plan else [],
+        job_type=job.keys.type,
+        spool_dir=folder,
+        together=ports.together,
+        beat=lease.check,
+    )
 
 
-def _store(ports: Ports, plan: int, files: PartFiles) -> tuple[PartFiles, PartSummary, str, str | None]:
+def _wanted(ports: Ports, job: JobView, collection: Collection) -> Sequence[PartFiles]:
+    """Leave out the parts of batches that ended meanwhile, while others of the job went on."""
+    if job.plan is None or not job.plan.is_merged:
+        return collection.parts
+    still_open = set(ports.ledger.marked_batches(job.keys.type))
+    return [files for files in collection.parts if files.batch_id in still_open]
+
+
+def _store(ports: Ports, plan: int, files: PartFiles) -> StoredPart:
     """Store the objects of a part. Where another writer was first, what it stored is what counts."""
-    keys = BatchKeys(files.batch_id)  # type: ignore[arg-type] # the id of a batch
+    keys = BatchKeys(BatchId(files.batch_id))
     key, rejected_key = keys.results_of(files.part, plan), keys.rejected_of(files.part, plan)
     if files.rejected:
         _create_from(ports, rejected_key, files.rejected)
     if _create_from(ports, key, files.results):
-        return files, files.summary, key, rejected_key if files.rejected else None
+        return StoredPart(keys.batch_id, files.part, files.summary, key, rejected_key if files.rejected else None)
     has_rejected = ports.store.info(rejected_key) is not None
     opener = partial(ports.store.open, rejected_key) if has_rejected else None
-    return files, summarize(partial(ports.store.open, key), opener), key, rejected_key if has_rejected else None
+    summary = summarize(partial(ports.store.open, key), opener)
+    return StoredPart(keys.batch_id, files.part, summary, key, rejected_key if has_rejected else None)
 
 
 def _create_from(ports: Ports, key: str, path: Path) -> bool:
     with path.open("rb") as file:
         return ports.store.create_from(key, file)
-
-
-def _record(
-    ports: Ports, job: JobView, stored: list[tuple[PartFiles, PartSummary, str, str | None]], foreign: int
-) -> Outcome:
-    inline = _inline_batches(ports, stored)
-    parts = [
-        CollectedPart(
-            batch_id=files.batch_id,  # type: ignore[arg-type] # the id of a batch
-            part=files.part,
-            key=key,
-            count=summary.count,
-            bytes=summary.bytes,
-            sha256=summary.sha256,
-            by_action=summary.by_action,
-            by_reason=summary.by_reason,
-            rejected=summary.rejected,
-            rejected_key=rejected_key,
-            inline=files.batch_id in inline,
-            messages=summary.messages if files.batch_id in inline else [summary.count] if summary.count else [],
-        )
-        for files, summary, key, rejected_key in stored
-    ]
-    collected = Collected(available=True, parts=parts, checked_at=checked_at(ports, job), foreign=foreign)
-    _, ours = ports.facts.create(job.keys.collected, collected)
-    ports.coordination.clear_failures(_failures(job))
-    if ours:
-        log.info("results_collected", plan=job.keys.plan_number, results=sum(part.count for part in parts))
-    return done(plan_hint(job.keys.type), *settle_hints(job))
-
-
-def _inline_batches(ports: Ports, stored: list[tuple[PartFiles, PartSummary, str, str | None]]) -> set[str]:
-    """Return the batches whose results, with those of earlier jobs, are few enough to travel inside the events."""
-    counts: dict[BatchId, int] = {}
-    for files, summary, _, _ in stored:
-        batch_id: BatchId = files.batch_id  # type: ignore[assignment] # the id of a batch
-        counts[batch_id] = counts.get(batch_id, 0) + summary.count
-    return {
-        batch_id
-        for batch_id, count in counts.items()
-        if count + _counted_before(ports, batch_id) <= ports.limits.events_inline_max
-    }
-
-
-def _counted_before(ports: Ports, batch_id: BatchId) -> int:
-    view = ports.ledger.batch(batch_id)
-    return sum(part.results.count for part in view.checked.values()) if view else 0
 
 
 def _unusable(ports: Ports, job: JobView, error: ComplyqError) -> Outcome:
@@ -226,10 +194,6 @@ def _log_surprises(job: JobView, collection: Collection) -> None:
         log.warning("surprising_results", plan=job.keys.plan_number, lines=collection.lines, foreign=collection.foreign,
                     examples=collection.foreign_examples, repeated=collection.repeated,
                     unattributed=collection.unattributed)  # fmt: skip
-
-
-def _ids_key(part: PlannedPart) -> str:
-    return BatchKeys(part.batch_id).ids(part.part)
 
 
 def _failures(job: JobView) -> str:

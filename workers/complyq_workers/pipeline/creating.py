@@ -17,7 +17,7 @@ from complyq_workers.pipeline.lease import LeaseLostError
 from complyq_workers.pipeline.pacing import MAX_REFUSALS, wait_after_refusal, wait_since
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
-from complyq_workers.pipeline.step import Outcome, again, done
+from complyq_workers.pipeline.step import SOON_SECONDS, Outcome, again, done
 from complyq_workers.x import (
     AmbiguousAnswerError,
     RefusedError,
@@ -44,8 +44,6 @@ UNANSWERED_SECONDS = 90.0
 KNOWN_SECONDS = 86_400.0
 """For how long it is remembered that the last create is not under way any more, or waited for. A Redis that was lost
 does not remember it: then a create may be under way."""
-FORGOTTEN_SECONDS = 0.001
-"""What is left of that once X has answered."""
 LOST_ANSWER_SECONDS = 15.0
 """After a lost answer to a create the list is believed only when so much time has passed without the job in it."""
 FRESH_SECONDS = 1.0
@@ -58,7 +56,9 @@ def create(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
         return done(*job_hints(job))
     if not is_wanted(ports, job.plan):
         return finish(ports, job, "cancelled", error="no batch of the plan is wanted any more")
-    if _lower_plan_is_open(ports, job) or not hold_slot(ports, job):
+    if _lower_plan_is_open(ports, job):
+        return done()  # the step that ends it hints at this one, which must not be postponed by then
+    if not hold_slot(ports, job):
         show(ports, job, "waiting_for_slot")
         return again(_patience(ports, job))
     try:
@@ -78,7 +78,7 @@ def seconds_unanswered(ports: Ports, job: JobView) -> float:
     Where Redis has forgotten that one was sent, the wait begins anew.
     """
     seconds = ports.coordination.seconds_until_due(_unanswered(job))
-    if seconds > FORGOTTEN_SECONDS:
+    if seconds > SOON_SECONDS:
         return seconds
     # Asked last, and not trusted to keep what it is told now: Redis may be lost between any two questions.
     if job.creates and ports.coordination.seconds_until_due(_known(job)) <= 0:  # Redis has forgotten it
@@ -208,7 +208,7 @@ def _refused(ports: Ports, job: JobView, error: RefusedError) -> Outcome:
     log.warning("create_refused", plan=job.keys.plan_number, refusals=refusals, error=str(error))
     if refusals < MAX_REFUSALS:
         return again(wait_after_refusal(refusals, ports.limits))
-    return finish(ports, job, "failed", error=f"X refused to create the job: {error}", counted=True)
+    return finish(ports, job, "failed", error=f"X refused to create the job: {error}", failed=True)
 
 
 def _patience(ports: Ports, job: JobView) -> float:
@@ -225,7 +225,7 @@ def _guard(ports: Ports, job: JobView) -> None:
 
 def _forget_unanswered(ports: Ports, job: JobView) -> None:
     """X has answered, or was never asked: nothing is under way."""
-    ports.coordination.postpone(_unanswered(job), FORGOTTEN_SECONDS)
+    ports.coordination.postpone(_unanswered(job), SOON_SECONDS)
 
 
 def _known(job: JobView) -> str:

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from complyq_producer.ledger import BatchView, CheckedPart
+from complyq_workers.endings import End
 from complyq_workers.events import BatchInfo, BatchTally, ParkedInfo, ResultsRef, StoredObjectInfo
-from complyq_workers.planner import End
 
 if TYPE_CHECKING:
     from complyq_producer.facts import Parked
@@ -92,8 +92,9 @@ def _total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _started_at(ports: Ports, view: BatchView) -> datetime | None:
-    """Return when the first job that carried the batch was planned; None if none was."""
-    plans = {part.plan for part in view.checked.values()}
+    """Return when the first job that says to have carried the batch was planned; None if none was."""
+    known = [part.planned_at for part in view.checked.values() if part.planned_at]
+    plans = {part.plan for part in view.checked.values() if not part.planned_at}
     plans |= {attempt.plan for attempts in view.attempts.values() for attempt in attempts if attempt.plan}
     jobs = (ports.ledger.job(view.record.type, plan) for plan in plans)
-    return min((job.plan.recorded_at for job in jobs if job.plan), default=None)
+    return min([*known, *(job.plan.recorded_at for job in jobs if job.plan)], default=None)

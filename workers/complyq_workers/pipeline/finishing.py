@@ -9,10 +9,13 @@ import structlog
 
 from complyq_producer.facts import Attempt, Collected, Finished
 from complyq_producer.layout import BatchKeys
-from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
+from complyq_workers.pipeline.blame import counts, judge
+from complyq_workers.pipeline.durations import last_seen_active, learn
+from complyq_workers.pipeline.hints import job_hints, next_hint, plan_hint, publish_hint
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.slot import release_slot
 from complyq_workers.pipeline.step import Hint, Outcome, done
+from complyq_workers.planner import Trouble
 from complyq_workers.x import CancelUnsupportedError, XError
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ def finish(
     status: str,
     *,
     error: str | None = None,
-    counted: bool = False,
+    failed: bool = False,
     max_bytes: int | None = None,
 ) -> Outcome:
     """Record that the remote job is final, or that there will be none, and pass the slot on.
@@ -44,22 +47,31 @@ def finish(
         job: the job.
         status: X's word, or "cancelled" or "parked".
         error: why there are no results, if there are none.
-        counted: whether that counts against the parts.
+        failed: whether somebody is to blame for that.
         max_bytes: where the job was refused for its size, the most that the next one may have.
     """
-    finished = Finished(status=status, remote_id=job.remote_id, error=error)
+    verdict = judge(ports, job) if failed else Trouble()
+    finished = Finished(
+        status=status,
+        remote_id=job.remote_id,
+        error=error,
+        active_at=last_seen_active(ports, job),
+        failed=failed,
+        failures=verdict.failures,
+        x_at_fault=verdict.x_at_fault,
+    )
     if not finished.has_results:
+        counted = failed and counts(ports, job, verdict)
         record_attempts(ports, job, status, error=error, counted=counted, max_bytes=max_bytes)
     standing, ours = ports.facts.create(job.keys.finished, finished)
     release_slot(ports, job)
-    if ours and standing.has_results and job.plan:
-        seconds = (standing.recorded_at - job.plan.recorded_at).total_seconds()
-        ports.coordination.note_duration(job.keys.type, seconds)
     if ours:
         log.info("job_finished", type=job.keys.type, plan=job.keys.plan_number, remote=job.remote_id, status=status,
                  error=error)  # fmt: skip
-    follow = job_hints(replace(job, finished=standing)) if standing.has_results else settle_hints(job)
-    return done(plan_hint(job.keys.type), *follow)
+        _say_who_is_to_blame(job, standing)
+        learn(ports, replace(job, finished=standing))
+    follow = job_hints(replace(job, finished=standing)) if standing.has_results else settle_alone(job)
+    return done(next_hint(job), plan_hint(job.keys.type), *follow)
 
 
 def leave_uncollected(ports: Ports, job: JobView, status: str, *, error: str, counted: bool) -> Outcome:
@@ -67,7 +79,7 @@ def leave_uncollected(ports: Ports, job: JobView, status: str, *, error: str, co
     record_attempts(ports, job, status, error=error, counted=counted)
     nothing = Collected(available=False, parts=[], checked_at=checked_at(ports, job), error=error)
     ports.facts.create(job.keys.collected, nothing)
-    return done(plan_hint(job.keys.type), *settle_hints(job))
+    return done(plan_hint(job.keys.type), *settle_alone(job))
 
 
 def checked_at(ports: Ports, job: JobView) -> datetime:
@@ -78,15 +90,32 @@ def checked_at(ports: Ports, job: JobView) -> datetime:
 def record_attempts(
     ports: Ports, job: JobView, status: str, *, error: str | None, counted: bool, max_bytes: int | None = None
 ) -> None:
-    """Record for each part that this plan did not check it. Comes before the fact that closes the plan."""
+    """Record for each part that this plan did not check it. Comes before the fact that closes the plan.
+
+    The job of several batches says nothing about any of them, unless it was too large.
+    """
+    if job.plan and job.plan.is_merged and max_bytes is None:
+        return
     attempt = Attempt(plan=job.keys.plan_number, status=status, error=error, counted=counted, max_bytes=max_bytes)
-    for part in job.plan.parts if job.plan else ():
-        ports.facts.create(BatchKeys(part.batch_id).attempt(part.part, job.keys.plan_number), attempt)
+    keys = [BatchKeys(part.batch_id).attempt(part.part, attempt.plan) for part in (job.plan.parts if job.plan else ())]
+    ports.together(lambda key: ports.facts.create(key, attempt), keys)
 
 
 def settle_hints(job: JobView) -> list[Hint]:
     """Look at every batch of the plan: something of it was decided."""
     return [publish_hint(batch_id) for batch_id in job.plan.batch_ids] if job.plan else []
+
+
+def settle_alone(job: JobView) -> list[Hint]:
+    """Look at the only batch of the plan: what becomes of a job of several decides nothing for any of them."""
+    return [] if job.plan and job.plan.is_merged else settle_hints(job)
+
+
+def _say_who_is_to_blame(job: JobView, finished: Finished) -> None:
+    if finished.x_at_fault:
+        log.error("x_at_fault", type=job.keys.type, failures=finished.failures)
+    elif finished.failed and job.plan and job.plan.is_merged:
+        log.warning("job_split", type=job.keys.type, plan=job.keys.plan_number, batches=len(job.plan.batch_ids))
 
 
 def cancel_remote(ports: Ports, remote_id: RemoteId) -> bool:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from complyq_producer.model import BatchId, ComplianceType
 
 TASK_OF_PHASE = {
+    JobPhase.MERGING: task_names.MERGE_JOB,
     JobPhase.PLANNED: task_names.CREATE_JOB,
     JobPhase.CREATED: task_names.UPLOAD_JOB,
     JobPhase.UPLOADED: task_names.POLL_JOB,
@@ -29,6 +30,11 @@ def plan_hint(type_: ComplianceType) -> Hint:
 def publish_hint(batch_id: BatchId) -> Hint:
     """Look what of a batch is to be published."""
     return Hint(task_names.PUBLISH_BATCH, (batch_id,))
+
+
+def next_hint(job: JobView) -> Hint:
+    """Look at the job after this one, which may be ready for the slot."""
+    return Hint(task_names.CREATE_JOB, (str(job.keys.type), job.keys.plan_number + 1))
 
 
 def job_hints(job: JobView) -> tuple[Hint, ...]:

@@ -15,7 +15,7 @@ from complyq_producer import task_names
 from complyq_producer.facts import PARKED, Parked
 from complyq_producer.model import RemoteId
 from complyq_workers.pipeline.creating import remote_name, seconds_unanswered
-from complyq_workers.pipeline.finishing import cancel_remote, finish, leave_uncollected, record_attempts, settle_hints
+from complyq_workers.pipeline.finishing import cancel_remote, finish, leave_uncollected, record_attempts, settle_alone
 from complyq_workers.pipeline.hints import TASK_OF_PHASE, publish_hint
 from complyq_workers.pipeline.pacing import wait_since
 from complyq_workers.pipeline.slot import hold_slot, show
@@ -70,7 +70,7 @@ def see_off(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     lease.check()
     if _is_over(ports, job, listing):
         return finish(ports, job, PARKED, error=reason)
-    return again(wait_since(job.parked.recorded_at, ports.clock.now(), ports.limits), *settle_hints(job))
+    return again(wait_since(job.parked.recorded_at, ports.clock.now(), ports.limits), *settle_alone(job))
 
 
 def _parked(ports: Ports, name: str, plan: int | None, task: str, starts: int) -> Parked:

@@ -10,6 +10,7 @@ from complyq_producer import task_names
 from complyq_workers.pipeline.arguments import arguments_of
 from complyq_workers.pipeline.collecting import collect
 from complyq_workers.pipeline.creating import create
+from complyq_workers.pipeline.merging import merge
 from complyq_workers.pipeline.parking import park_job, park_publishing
 from complyq_workers.pipeline.planning import plan
 from complyq_workers.pipeline.polling import poll
@@ -35,6 +36,7 @@ STEPS: dict[str, Callable[..., Outcome]] = {
 }
 """Steps that everything depends on, so that they are never parked."""
 JOB_STEPS: dict[str, JobStep] = {
+    task_names.MERGE_JOB: merge,
     task_names.CREATE_JOB: create,
     task_names.UPLOAD_JOB: upload,
     task_names.POLL_JOB: poll,

@@ -1,26 +1,32 @@
-"""Plans the next job of a type, and looks which batches need a decision or their events."""
+"""Plans the next job of a type: when its slot is free, or will be soon."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
-from complyq_producer.errors import UnknownSchemaError
 from complyq_producer.facts import Attempt, Plan
 from complyq_producer.layout import BatchKeys, JobKeys
 from complyq_producer.ledger import JobPhase, JobView
-from complyq_producer.model import BatchId, ComplianceType, new_job_id
-from complyq_workers.payload import payload_objects
+from complyq_producer.model import ComplianceType, new_job_id
+from complyq_workers.endings import MISSING
+from complyq_workers.pipeline.blame import trouble_of
+from complyq_workers.pipeline.durations import ends_soon
 from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
+from complyq_workers.pipeline.looking import look, needs_settling
+from complyq_workers.pipeline.queue_display import show_queue
 from complyq_workers.pipeline.step import Hint, Outcome, again, done
-from complyq_workers.planner import MISSING, Draft, decide_end, draft_plan, next_number, queue
+from complyq_workers.planner import Candidates, Draft, Rules, decide_next, next_number, owners_of
+from complyq_workers.ranking import ranked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from complyq_producer.facts import PlannedPart
-    from complyq_producer.ledger import BatchView
     from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
 
@@ -28,79 +34,87 @@ log = structlog.get_logger(__name__)
 
 
 def plan(ports: Ports, type_: ComplianceType, lease: StepLease) -> Outcome:
-    """Create the next plan of a type if no plan holds its slot and something waits."""
+    """Create the next plan of a type if something waits and no plan holds its slot, or the one that does ends soon."""
     # The order matters: what is read of the batches after the plans cannot be in a plan that we do not know, or
     # else that plan has the number that we are about to use, and creating ours fails. A plan that only a newer version
     # can read may hold the slot, so that the type waits.
     jobs = ports.ledger.marked_jobs(type_)
-    batches = list(_readable_batches(ports, type_))
+    batches = ports.known.open(type_)
     lease.check()
-    _close_markers(ports, jobs)
-    settle = [publish_hint(view.record.batch_id) for view in batches if _needs_settling(ports, view)]
-    current = next((job for job in jobs if job.plan and job.holds_slot), None)
-    if current:
-        _show_queue(ports, type_, batches, current.plan)
-        return done(*settle, *job_hints(current))
-    return _plan_next(ports, type_, jobs, batches).with_hints(settle)
+    _close_markers(ports, [job for job in jobs[:-1] if job.phase is JobPhase.CLOSED])
+    ordered = ranked(batches)
+    show_queue(ports, type_, batches, ordered, owners_of(jobs))
+    running = [job for job in jobs if job.plan and job.holds_slot]
+    if len(running) > 1 or any(not ends_soon(ports, job) for job in running):
+        return done(*(hint for job in running for hint in job_hints(job)))
+    candidates = Candidates(ordered, partial(look, ports), ports.limits.max_attempts)
+    outcome = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))
+    return outcome.with_hints(_settle_hints(ports, candidates))
 
 
-def _readable_batches(ports: Ports, type_: ComplianceType) -> Iterator[BatchView]:
-    """What a newer version has accepted is left to it: a part that nobody here plans is in no job twice."""
-    for batch_id in ports.ledger.marked_batches(type_):
-        try:
-            view = ports.ledger.batch(batch_id)
-        except UnknownSchemaError as error:
-            log.error("batch_not_readable", batch=batch_id, error=str(error))  # noqa: TRY400 - no bug of ours
-        else:
-            if view is not None:
-                yield view
-
-
-def _plan_next(ports: Ports, type_: ComplianceType, jobs: Sequence[JobView], batches: Sequence[BatchView]) -> Outcome:
-    limits = ports.limits
-    draft = draft_plan(batches, jobs, max_bytes=limits.max_upload_bytes, max_attempts=limits.max_attempts)
-    if draft is None:
-        _show_queue(ports, type_, [], None)
+def _plan_next(
+    ports: Ports, type_: ComplianceType, jobs: Sequence[JobView], candidates: Candidates, *, ahead: bool
+) -> Outcome:
+    keys = JobKeys(type_, next_number(jobs))
+    trouble = trouble_of(ports, type_, keys.plan_number)
+    if ahead and trouble.failures:
+        return done()  # first let the job that runs show who is to blame
+    decision = decide_next(candidates, jobs, _rules(ports), trouble, ports.clock.now())
+    _close_markers(ports, [job for job in decision.resolved if job is not jobs[-1]])
+    if decision.draft is None:
         return done()
-    missing = [part for part in draft.parts if ports.store.info(_ids_key(part)) is None]
+    missing = _missing(ports, decision.draft)
     if missing:
         return done(*_record_missing(ports, missing), plan_hint(type_))
-    created, ours = _create_plan(ports, JobKeys(type_, next_number(jobs)), draft)
-    _show_queue(ports, type_, batches, created)
+    created, ours = _create_plan(ports, keys, decision.draft)
     if not ours:
         return again(0.0)  # somebody else planned meanwhile: read again
-    return done(*job_hints(JobView(JobKeys(type_, created.number), plan=created)))
+    return done(*job_hints(JobView(keys, plan=created)))
+
+
+def _rules(ports: Ports) -> Rules:
+    limits = ports.limits
+    pause = timedelta(seconds=limits.poll_min_seconds)
+    return Rules(limits.max_upload_bytes, limits.max_attempts, merge=limits.merge, pause=pause)
+
+
+def _settle_hints(ports: Ports, candidates: Candidates) -> list[Hint]:
+    """Hint at the batches that have something to publish or to decide, of those that were looked at."""
+    views = (view for view in candidates.seen.values() if view)
+    return [publish_hint(view.record.batch_id) for view in views if needs_settling(ports, view)]
 
 
 def _create_plan(ports: Ports, keys: JobKeys, draft: Draft) -> tuple[Plan, bool]:
-    plan_fact = Plan(
+    fact = Plan(
         type=keys.type,
         number=keys.plan_number,
         job_id=new_job_id(),
         parts=draft.parts,
-        payload=payload_objects([(BatchKeys(part.batch_id), part.part) for part in draft.parts]),
+        payload=[_ids_key(part) for part in draft.parts],
         count=draft.count,
         bytes=draft.bytes,
     )
+    if fact.is_merged:
+        fact = msgspec.structs.replace(fact, payload=[keys.payload])
     ports.store.create(keys.marker, b"")
-    created, ours = ports.facts.create(keys.plan, plan_fact)
+    created, ours = ports.facts.create(keys.plan, fact)
     if ours:
         log.info("job_planned", type=keys.type, plan=keys.plan_number, job=created.job_id, ids=created.count,
                  bytes=created.bytes, batches=len(created.batch_ids))  # fmt: skip
     return created, ours
 
 
-def _needs_settling(ports: Ports, view: BatchView) -> bool:
-    """Whether a batch has something to publish or to decide."""
-    end = decide_end(view, max_attempts=ports.limits.max_attempts, now=ports.clock.now())
-    return bool(view.outcome or view.checked or view.parked or end)
+def _close_markers(ports: Ports, jobs: Iterable[JobView]) -> None:
+    """Remove the markers of plans of which nothing is left; never the highest, which keeps numbers from being used twice."""
+    for job in jobs:
+        ports.store.delete(job.keys.marker)
 
 
-def _close_markers(ports: Ports, jobs: Sequence[JobView]) -> None:
-    """Remove the markers of closed plans, but never the highest: it keeps numbers from being used twice."""
-    for job in jobs[:-1]:
-        if job.phase is JobPhase.CLOSED:
-            ports.store.delete(job.keys.marker)
+def _missing(ports: Ports, draft: Draft) -> list[PlannedPart]:
+    """Find the parts that are not in the store. Merging looks for those of several batches."""
+    if len({part.batch_id for part in draft.parts}) > 1:
+        return []
+    return [part for part in draft.parts if ports.store.info(_ids_key(part)) is None]
 
 
 def _record_missing(ports: Ports, missing: Iterable[PlannedPart]) -> Iterable[Hint]:
@@ -114,9 +128,3 @@ def _record_missing(ports: Ports, missing: Iterable[PlannedPart]) -> Iterable[Hi
 
 def _ids_key(part: PlannedPart) -> str:
     return BatchKeys(part.batch_id).ids(part.part)
-
-
-def _show_queue(ports: Ports, type_: ComplianceType, batches: Iterable[BatchView], current: Plan | None) -> None:
-    running: set[BatchId] = set(current.batch_ids) if current else set()
-    waiting = [view.record.batch_id for view in queue(batches, max_attempts=ports.limits.max_attempts)]
-    ports.coordination.show_queue(type_, [batch_id for batch_id in waiting if batch_id not in running])

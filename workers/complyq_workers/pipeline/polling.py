@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
+from complyq_producer.estimates import Expectation, expect, likely_seconds
 from complyq_producer.ledger import JobPhase, JobView
 from complyq_producer.model import RemoteId
+from complyq_workers.pipeline.durations import (
+    durations_of,
+    ends_soon,
+    note_seen_active,
+    ready_at,
+    seconds_processed,
+)
 from complyq_workers.pipeline.finishing import cancel_remote, finish
-from complyq_workers.pipeline.hints import job_hints
-from complyq_workers.pipeline.pacing import wait_since
+from complyq_workers.pipeline.hints import job_hints, plan_hint
+from complyq_workers.pipeline.pacing import first_look, next_look, wait_since
 from complyq_workers.pipeline.parking import see_off
 from complyq_workers.pipeline.slot import hold_slot, is_wanted, show
-from complyq_workers.pipeline.step import Outcome, again, done
+from complyq_workers.pipeline.step import EARLY_SECONDS, Outcome, again, done
 from complyq_workers.pipeline.windows import results_are_gone, upload_window_is_over
 from complyq_workers.x import Answer, ComplianceJob, JobNotFoundError, JobStatus, is_final
 
@@ -39,6 +48,11 @@ def poll(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     hold_slot(ports, job)
     if job.plan and not is_wanted(ports, job.plan) and cancel_remote(ports, job.remote_id):
         return finish(ports, job, "cancelled", error="no batch of the job was wanted any more")
+    too_early = _seconds_too_early(ports, job, job.uploaded)
+    if too_early > EARLY_SECONDS:
+        show(ports, job, "processing")
+        expected = expect(durations_of(ports, job.keys.type), job.count)
+        return _with_next_ready(ports, job, again(too_early), seconds_processed(ports, job), expected)
     lease.check()
     try:
         answer = ports.remote.get_job(job.remote_id)
@@ -54,24 +68,52 @@ def _follow_status(ports: Ports, job: JobView, uploaded: Uploaded, answer: Answe
     if results_are_gone(job, answer.date or ports.clock.now(), remote):
         cancel_remote(ports, RemoteId(remote.id))  # what X still calls active would hold up the next job
         error = f"still {remote.status!r} when its results expired"
-        return finish(ports, job, JobStatus.EXPIRED, error=error, counted=uploaded.complete)
+        return finish(ports, job, JobStatus.EXPIRED, error=error, failed=uploaded.complete)
     if remote.status not in {JobStatus.CREATED, JobStatus.IN_PROGRESS}:
         log.warning("unknown_job_status", remote=remote.id, status=remote.status)
     if not uploaded.complete and remote.status == JobStatus.CREATED:
         cancel_remote(ports, RemoteId(remote.id))  # again: the first time may have failed
     show(ports, job, "processing" if uploaded.complete else "waiting_for_expiry")
-    return again(wait_since(uploaded.recorded_at, ports.clock.now(), ports.limits))
+    note_seen_active(ports, job)
+    return _look_again(ports, job, uploaded)
+
+
+def _look_again(ports: Ports, job: JobView, uploaded: Uploaded) -> Outcome:
+    """Come back when the job is likely to have ended; shortly before, the next one is made ready."""
+    if not uploaded.complete:
+        return again(wait_since(uploaded.recorded_at, ports.clock.now(), ports.limits))
+    durations, waited = durations_of(ports, job.keys.type), seconds_processed(ports, job)
+    wait = next_look(waited, likely_seconds(durations, job.count), ports.limits)
+    outcome = again(max(wait, ports.remote.pace("get")))
+    return _with_next_ready(ports, job, outcome, waited, expect(durations, job.count))
+
+
+def _with_next_ready(
+    ports: Ports, job: JobView, outcome: Outcome, waited: float, expected: Expectation | None
+) -> Outcome:
+    begins = ready_at(expected) if expected else None
+    if begins is not None and waited < begins <= waited + (outcome.again_in or 0.0):
+        return replace(outcome, later=((plan_hint(job.keys.type), begins - waited),))
+    return outcome.with_hints([plan_hint(job.keys.type)]) if ends_soon(ports, job) else outcome
+
+
+def _seconds_too_early(ports: Ports, job: JobView, uploaded: Uploaded) -> float:
+    """Return how long it makes no sense yet to look at a job, from how long others took."""
+    if not uploaded.complete:
+        return 0.0
+    seconds = likely_seconds(durations_of(ports, job.keys.type), job.count)
+    return first_look(seconds, ports.limits) - seconds_processed(ports, job)
 
 
 def _finish(ports: Ports, job: JobView, uploaded: Uploaded, remote: ComplianceJob) -> Outcome:
     """Record X's final word. A job that we gave up uploading counts against its parts only where that fact says so."""
     if not uploaded.complete:  # what X may have of it is not to be trusted, whatever it says
         return finish(ports, job, ABANDONED if remote.status == JobStatus.COMPLETE else remote.status,
-                      error=uploaded.reason, counted=uploaded.counted, max_bytes=uploaded.max_bytes)  # fmt: skip
+                      error=uploaded.reason, failed=uploaded.counted, max_bytes=uploaded.max_bytes)  # fmt: skip
     if remote.status == JobStatus.COMPLETE:
         return finish(ports, job, JobStatus.COMPLETE)
-    counted = not (remote.status == JobStatus.EXPIRED and _was_late(job, uploaded))
-    return finish(ports, job, remote.status, error=remote.error, counted=counted)
+    failed = not (remote.status == JobStatus.EXPIRED and _was_late(job, uploaded))
+    return finish(ports, job, remote.status, error=remote.error, failed=failed)
 
 
 def _was_late(job: JobView, uploaded: Uploaded) -> bool:
@@ -90,4 +132,4 @@ def _vanished(ports: Ports, job: JobView, uploaded: Uploaded, error: JobNotFound
         return again(ports.limits.poll_max_seconds)
     log.error("job_vanished", remote=job.remote_id)
     return finish(ports, job, JobStatus.EXPIRED, error=f"X no longer knows the job: {error}",
-                  counted=uploaded.complete or uploaded.counted)  # fmt: skip
+                  failed=uploaded.complete or uploaded.counted)  # fmt: skip

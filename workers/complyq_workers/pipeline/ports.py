@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from complyq_producer.ledger import Ledger
+from complyq_workers.pipeline.known import KnownBatches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from complyq_workers.pipeline.lease import LeaseKeeper
     from complyq_workers.pipeline.remote import Remote
     from complyq_workers.sealing import Sealer
+    from complyq_workers.together import Together
     from complyq_workers.x import Transport
 
 
@@ -30,6 +32,7 @@ class Limits:
     api_url: str
     spool_dir: Path
     max_upload_bytes: int
+    merge: bool
     upload_chunk_bytes: int
     poll_min_seconds: float
     poll_max_seconds: float
@@ -53,11 +56,17 @@ class Ports:
     limits: Limits
     clock: Clock
     keep_lease: LeaseKeeper
+    together: Together
 
     @cached_property
     def ledger(self) -> Ledger:
         """Reads views of batches and jobs."""
         return Ledger(self.store, self.clock.now)
+
+    @cached_property
+    def known(self) -> KnownBatches:
+        """Remembers what was accepted."""
+        return KnownBatches(self.ledger, self.together)
 
     @property
     def facts(self) -> FactStore:

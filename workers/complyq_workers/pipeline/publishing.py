@@ -13,11 +13,11 @@ from complyq_producer import layout
 from complyq_producer.facts import CountedPart, Published
 from complyq_producer.facts import Outcome as OutcomeFact
 from complyq_producer.results import read_lines
+from complyq_workers.endings import decide_end
 from complyq_workers.events import BuiltEvent, end_data, end_event, parked_event, results_event
 from complyq_workers.pipeline.end_of_batch import batch_info, parked_info, results_ref, tally
-from complyq_workers.pipeline.hints import plan_hint
-from complyq_workers.pipeline.step import Outcome, again, done
-from complyq_workers.planner import decide_end
+from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.step import SOON_SECONDS, Hint, Outcome, again, done
 
 if TYPE_CHECKING:
     from complyq_producer.ledger import BatchView, CheckedPart
@@ -51,7 +51,7 @@ def publish(ports: Ports, batch_id: BatchId, lease: StepLease) -> Outcome:
     _publish(ports, end_event(ports.limits.namespace, outcome.state, outcome.data))
     ports.facts.create(view.keys.published, Published(messages=messages))
     _close(ports, replace(view, outcome=outcome))
-    return done(plan_hint(view.record.type))
+    return done(*(_wake_jobs(ports, view) if outcome.state == "cancelled" else ()))
 
 
 def _decide(ports: Ports, view: BatchView) -> OutcomeFact | None:
@@ -110,6 +110,16 @@ def _inline_messages(ports: Ports, part: CheckedPart) -> Iterator[list[bytes] | 
 def _publish(ports: Ports, event: BuiltEvent) -> None:
     if ports.events.publish(event.batch_id, event.id, event.body):
         log.info("event_published", event_id=event.id, bytes=len(event.body))
+
+
+def _wake_jobs(ports: Ports, view: BatchView) -> list[Hint]:
+    """Look at a job that had the batch at once: if it had no other, it is to be cancelled."""
+    jobs = (job for job in ports.ledger.marked_jobs(view.record.type) if job.holds_slot)
+    carrying = (job for job in jobs if job.plan and view.record.batch_id in job.plan.batch_ids)
+    hints = [hint for job in carrying for hint in job_hints(job)]
+    for hint in hints:
+        ports.coordination.postpone(hint.step, SOON_SECONDS)
+    return hints
 
 
 def _close(ports: Ports, view: BatchView) -> None:

@@ -1,14 +1,13 @@
-"""X's compliance jobs as the pipeline asks for them: within the rate limit that all workers share."""
+"""X's compliance jobs as the pipeline asks for them: within the request budget that all workers share."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-import structlog
-
-from complyq_config.errors import ComplyqError
-from complyq_workers.x import Answer, RateLimitedError, XError
+from complyq_workers.coordination import Quota
+from complyq_workers.pipeline.budget import BudgetError, RequestBudget
+from complyq_workers.x import Answer, ForbiddenOriginError, RateLimitedError, UnreachableError, XError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,34 +16,34 @@ if TYPE_CHECKING:
     from complyq_producer.model import ComplianceType, RemoteId
     from complyq_workers.clock import Clock
     from complyq_workers.coordination import Coordination
-    from complyq_workers.x import ComplianceJob, RateLimit, XClient
+    from complyq_workers.x import ComplianceJob, XClient
 
 T = TypeVar("T")
 
-log = structlog.get_logger(__name__)
+__all__ = ["BudgetError", "Remote"]
 
 UNKNOWN_WAIT_SECONDS = 60.0
 """How long to stay away after a 429 that does not say when its window ends."""
-
-
-class BudgetError(ComplyqError):
-    """No request is left for an endpoint of X until its window ends. Waiting is no failure."""
-
-    def __init__(self, endpoint: str, wait_seconds: float) -> None:
-        super().__init__(f"no {endpoint} request is left at X for {wait_seconds:.0f} s")
-        self.wait_seconds = wait_seconds
+MARGIN_SECONDS = 1.0
+"""X tells the end of a window in whole seconds. What is sent a little late is surely in the next one."""
+NEVER_SENT = (ForbiddenOriginError, UnreachableError)
+"""X has not seen such a request, so it cost nothing."""
 
 
 class Remote:
     """Asks X, and stays away from an endpoint that has no requests left until its window ends.
 
-    Every method raises `BudgetError` where that is so, and else what `XClient` raises.
+    Every method that asks raises `BudgetError` where that is so, and else what `XClient` raises.
     """
 
     def __init__(self, client: XClient, coordination: Coordination, clock: Clock) -> None:
         self.client = client
-        self._coordination = coordination
+        self._budget = RequestBudget(coordination, clock)
         self._clock = clock
+
+    def pace(self, endpoint: str) -> float:
+        """Return how many seconds should pass between requests to last until the window's reset; 0 while many are left."""
+        return self._budget.pace(endpoint)
 
     def create_job(
         self, type_: ComplianceType, name: str, *, resumable: bool, last_look: Callable[[], None] = lambda: None
@@ -57,12 +56,7 @@ class Remote:
             resumable: whether its upload should be.
             last_look: called right before the request is sent; what it raises keeps it from being sent.
         """
-
-        def ask() -> Answer[ComplianceJob]:
-            last_look()
-            return self.client.create_job(str(type_), name, resumable=resumable)
-
-        return self._ask("create", ask)
+        return self._ask("create", lambda: self.client.create_job(str(type_), name, resumable=resumable), last_look)
 
     def get_job(self, remote_id: RemoteId) -> Answer[ComplianceJob]:
         """Ask for one job."""
@@ -77,26 +71,38 @@ class Remote:
         """Cancel a job where the contract allows."""
         return self._ask("cancel", lambda: self.client.cancel_job(remote_id))
 
-    def _ask(self, endpoint: str, question: Callable[[], Answer[T]]) -> Answer[T]:
-        blocked = self._coordination.seconds_blocked(endpoint)
-        if blocked > 0:
-            raise BudgetError(endpoint, blocked)
+    def _ask(
+        self, endpoint: str, question: Callable[[], Answer[T]], last_look: Callable[[], None] = lambda: None
+    ) -> Answer[T]:
         try:
-            answer = question()
+            return self._ask_within_budget(endpoint, question, last_look)
         except RateLimitedError as error:
             wait = self._seconds_until(error.retry_at, error.date)
-            self._coordination.block(endpoint, wait)
+            self._budget.block(endpoint, wait)
             raise BudgetError(endpoint, wait) from error
-        except XError as error:
-            self._note(endpoint, error.rate_limit, error.date)
-            raise
-        self._note(endpoint, answer.rate_limit, answer.date)
-        return answer
 
-    def _note(self, endpoint: str, limit: RateLimit | None, date: datetime | None) -> None:
-        if limit and limit.remaining == 0:
-            log.warning("rate_limit_used_up", endpoint=endpoint, limit=limit.limit)
-            self._coordination.block(endpoint, self._seconds_until(limit.reset, date))
+    def _ask_within_budget(
+        self, endpoint: str, question: Callable[[], Answer[T]], last_look: Callable[[], None]
+    ) -> Answer[T]:
+        nonce = self._budget.reserve(endpoint)
+        quota, sent = None, False
+        try:
+            last_look()
+            sent = True  # unless we learn better
+            answer = question()
+            quota = self._quota(answer)
+            return answer
+        except XError as error:
+            quota, sent = self._quota(error), sent and not isinstance(error, NEVER_SENT)
+            raise
+        finally:
+            self._budget.settle(endpoint, nonce, quota, sent=sent)
+
+    def _quota(self, told: Answer[T] | XError) -> Quota | None:
+        limit = told.rate_limit
+        if limit is None:
+            return None
+        return Quota(limit.limit, limit.remaining, self._seconds_until(limit.reset, told.date) + MARGIN_SECONDS)
 
     def _seconds_until(self, reset: float | None, date: datetime | None) -> float:
         """Return the seconds until an epoch time of X's, by X's own clock where the answer carried it."""

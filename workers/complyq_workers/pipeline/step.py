@@ -38,6 +38,8 @@ EARLY_SECONDS = 0.25
 """A step is due this much before its retry is sent: timers are not exact."""
 AT_ONCE_SECONDS = 0.02
 """A shorter wait is none: its retry would come before the step is due, and be dropped."""
+SOON_SECONDS = 0.001
+"""What is postponed by so little is due, whatever it was before."""
 PASSING = (
     AmbiguousAnswerError,
     CoordinationError,
@@ -72,6 +74,8 @@ class Outcome:
     hints: tuple[Hint, ...] = ()
     again_in: float | None = None
     """Seconds; None if this step is done."""
+    later: tuple[tuple[Hint, float], ...] = ()
+    """Hints that are worth something only after so many seconds."""
 
     def with_hints(self, hints: Iterable[Hint]) -> Outcome:
         """Return the same with more hints."""
@@ -131,7 +135,7 @@ def _begin(ports: Ports, action: Action, starts: int, lease: StepLease) -> Outco
 
 def _released_brake(starts: int) -> float:
     """Return for how long a step that came to an end after all is still not due: no time at all, if it was postponed."""
-    return 0.001 if starts > MAX_STARTS else 0.0
+    return SOON_SECONDS if starts > MAX_STARTS else 0.0
 
 
 def _postpone(coordination: Coordination, name: str, seconds: float) -> None:
@@ -156,7 +160,7 @@ def _attempt(
         return again(0.0)
     except BudgetError as error:
         log.info("rate_limited", step=name, wait_seconds=error.wait_seconds)
-        return again(_jittered(error.wait_seconds))
+        return again(_spread(error.wait_seconds))
     except PASSING as error:
         return _after_failure(coordination, name, error)
     except Exception as error:
@@ -171,6 +175,11 @@ def _after_failure(coordination: Coordination, name: str, error: Exception) -> O
     delay = _jittered(min(2.0 ** min(failures - 1, 10), MAX_BACKOFF_SECONDS))
     log.warning("step_postponed", step=name, failures=failures, seconds=round(delay, 1), error=str(error))
     return again(delay)
+
+
+def _spread(seconds: float) -> float:
+    """Spread workers that wait for the same instant: never earlier than asked, and at most five seconds later."""
+    return seconds + random.uniform(0.0, min(5.0, seconds / 10))  # noqa: S311 - no secret depends on it
 
 
 def _jittered(seconds: float) -> float:

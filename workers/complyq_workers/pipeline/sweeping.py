@@ -12,11 +12,12 @@ from complyq_producer.errors import UnknownSchemaError
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import JobPhase
 from complyq_producer.model import BatchId, ComplianceType
-from complyq_workers.pipeline.hints import job_hints, plan_hint
+from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
+from complyq_workers.pipeline.looking import look, needs_settling
 from complyq_workers.pipeline.step import Hint, Outcome, done
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from complyq_producer.ledger import JobView
     from complyq_workers.pipeline.lease import StepLease
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+LOOKED_AT = 256
+"""So many open batches are looked at closely each time."""
 STAGING_KEPT = timedelta(days=7)
 """Staging that was never accepted is deleted after this time; producers refuse to accept it long before."""
 
@@ -46,9 +49,18 @@ def _hints_of(ports: Ports, type_: ComplianceType) -> Iterator[Hint]:
     for job in jobs:
         if job.plan:
             yield from job_hints(job)
-    has_closed = any(job.phase is JobPhase.CLOSED for job in jobs[:-1])
-    if has_closed or next(ports.ledger.marked_batches(type_), None) is not None:
+    marked = list(ports.ledger.marked_batches(type_))
+    has_ended = any(job.phase in {JobPhase.CLOSED, JobPhase.SPLIT} for job in jobs[:-1])
+    if has_ended or marked:
         yield plan_hint(type_)
+    yield from _settle_hints(ports, marked)
+
+
+def _settle_hints(ports: Ports, marked: Sequence[BatchId]) -> list[Hint]:
+    """Look closely at some of the open batches, in turn: a message about what was decided of one may be lost."""
+    begin = int(ports.clock.now().timestamp() / ports.limits.sweep_seconds) * LOOKED_AT % max(1, len(marked))
+    views = look(ports, (*marked[begin:], *marked[:begin])[:LOOKED_AT]).values()
+    return [publish_hint(view.record.batch_id) for view in views if view and needs_settling(ports, view)]
 
 
 def _readable_jobs(ports: Ports, type_: ComplianceType) -> Iterator[JobView]:

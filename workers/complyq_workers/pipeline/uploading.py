@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -77,7 +78,7 @@ def upload(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     except TROUBLE as error:
         lease.check_sure()  # what surprises a worker that was replaced is its successor's doing
         return _after_trouble(ports, job, job.plan, error)
-    log.info("upload_finished", bytes=job.plan.bytes, verified=delivered.verified)
+    log.info("upload_finished", bytes=job.bytes, verified=delivered.verified)
     _, outcome = _record(ports, job, Uploaded(complete=True, finished_at=delivered.hashes.date or ports.clock.now()))
     return outcome
 
@@ -110,7 +111,7 @@ class _Upload:
         self.ports = ports
         self.job = job
         self.created = created
-        self.payload = Payload(ports.store, plan)
+        self.payload = Payload(ports.store, plan, job.bytes)
         self._lease = lease
         self._shown = -SHOW_SECONDS
         self.pace = Pace(
@@ -254,7 +255,7 @@ def _bear(ports: Ports, job: JobView, error: Exception) -> Outcome:
 def _abandon_size(ports: Ports, job: JobView, plan: Plan, error: Exception) -> Outcome:
     """The next job carries half. A single part cannot be halved, so that counts against it."""
     alone = len(plan.parts) == 1
-    return _abandon(ports, job, f"{plan.bytes} bytes are too many: {error}", counted=alone, max_bytes=plan.bytes // 2)
+    return _abandon(ports, job, f"{job.bytes} bytes are too many: {error}", counted=alone, max_bytes=job.bytes // 2)
 
 
 def _abandon(
@@ -278,4 +279,4 @@ def _record(ports: Ports, job: JobView, uploaded: Uploaded) -> tuple[Uploaded, O
     """Fix how the upload ended; return how it did, if another worker was first, and what follows."""
     standing, _ = ports.facts.create(job.keys.uploaded, uploaded)
     show(ports, job, "processing" if standing.complete else "waiting_for_expiry")
-    return standing, done(*job_hints(JobView(job.keys, job.plan, job.created, job.sessions, standing)))
+    return standing, done(*job_hints(replace(job, uploaded=standing)))

@@ -1,14 +1,15 @@
 """From X's answer to stored results: read each line, sort, give each part its own, count."""
 
 from complyq_workers.results.collection import Collection, PartFiles, collect
-from complyq_workers.results.errors import PartUnreadableError, ResultsUnreadableError
-from complyq_workers.results.index import PartIds
+from complyq_workers.results.errors import PartMissingError, PartUnreadableError, ResultsUnreadableError
+from complyq_workers.results.parts import PartIds
 from complyq_workers.results.summary import PartSummary, summarize, unexpected_values
 
 __all__ = [
     "Collection",
     "PartFiles",
     "PartIds",
+    "PartMissingError",
     "PartSummary",
     "PartUnreadableError",
     "ResultsUnreadableError",

@@ -1,14 +1,12 @@
-"""Lines spread over files by the value of their ID, so that each file can be sorted in memory."""
+"""Lines spread over files, so that what belongs together can be sorted in memory."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-
-from complyq_workers.results.index import IdArray
 
 RowArray = npt.NDArray[np.void]
 
@@ -19,31 +17,34 @@ RANKS = {"scrub_geo": 2, "rehydrate": 3, "delete": 4}
 
 _FLUSH_BYTES = 8 << 20
 _IN_MEMORY_BYTES = 32 << 20
+_WINDOW_BYTES = 4 << 20
+_WINDOW_LINES = 8_192
 _ROWS_AT_ONCE = 262_144
-_STORED_ROW = np.dtype([("id", "<u8"), ("length", "<u4"), ("rank", "u1")])
-_ROW = np.dtype([("id", "<u8"), ("length", "<u4"), ("rank", "u1"), ("offset", "<u8")])
+_STORED_ROW = np.dtype([("key", "<u8"), ("length", "<u4"), ("rank", "u1")])
+_ROW = np.dtype([("key", "<u8"), ("length", "<u4"), ("rank", "u1"), ("offset", "<u8")])
 
 
 class Buckets:
-    """Appends lines to one pair of files for each range of IDs: their bytes, and a row of numbers for each."""
+    """Appends lines to one pair of files for each bucket: their bytes, and a row of numbers for each.
 
-    def __init__(self, folder: Path, edges: IdArray) -> None:
+    A row has the line's `key`, by which lines of a bucket are told apart (an ID, or the place of a part), and its `rank`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """The files are made in `folder`, which is made too."""
+        folder.mkdir()
         self._folder = folder
-        self._edges = edges
         self._pending: dict[int, list[tuple[bytes, bytes]]] = {}
         self._pending_bytes = 0
 
-    def add(self, ids: list[int], ranks: list[int], lines: list[bytes]) -> None:
-        """Put each line into the bucket of its ID.
+    def add(self, buckets: npt.NDArray[np.integer[Any]], rows: RowArray, lines: list[bytes]) -> None:
+        """Put each line into its bucket.
 
         Args:
-            ids: the ID of each line.
-            ranks: how strongly each line speaks for its ID; the strongest line of an ID wins.
+            buckets: the number of each line's bucket.
+            rows: `key` and `rank` of each line, as `new_rows` makes them.
             lines: what to store, each with its newline.
         """
-        rows = np.empty(len(ids), _STORED_ROW)
-        rows["id"], rows["rank"], rows["length"] = np.array(ids, np.uint64), ranks, list(map(len, lines))
-        buckets = np.searchsorted(self._edges, rows["id"], side="right")
         order = np.argsort(buckets, kind="stable")
         numbers, starts = np.unique(buckets[order], return_index=True)
         for bucket, chosen in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
@@ -56,21 +57,23 @@ class Buckets:
     def flush(self) -> None:
         """Write what is pending; to be called before the first `load`."""
         for bucket, pending in self._pending.items():
-            _append(self._rows_path(bucket), b"".join(rows for rows, _ in pending))
-            _append(self._lines_path(bucket), b"".join(data for _, data in pending))
+            _append(self._path(bucket, "rows"), b"".join(rows for rows, _ in pending))
+            _append(self._path(bucket, "lines"), b"".join(data for _, data in pending))
         self._pending, self._pending_bytes = {}, 0
 
-    def load(self, bucket: int) -> "BucketContent | None":
-        """The bucket's content, None if no line fell into it."""
-        if not self._rows_path(bucket).exists():
-            return None
-        return BucketContent(self._rows_path(bucket), self._lines_path(bucket))
+    def load(self, bucket: int) -> "BucketContent":
+        """The bucket's content, which may be no line."""
+        return BucketContent(self._path(bucket, "rows"), self._path(bucket, "lines"))
 
-    def _rows_path(self, bucket: int) -> Path:
-        return self._folder / f"{bucket:05d}.rows"
+    def _path(self, bucket: int, kind: str) -> Path:
+        return self._folder / f"{bucket:05d}.{kind}"
 
-    def _lines_path(self, bucket: int) -> Path:
-        return self._folder / f"{bucket:05d}.lines"
+
+def new_rows(keys: npt.ArrayLike, ranks: npt.ArrayLike, lines: list[bytes]) -> RowArray:
+    """Rows for `Buckets.add`."""
+    rows = np.empty(len(lines), _STORED_ROW)
+    rows["key"], rows["rank"], rows["length"] = keys, ranks, list(map(len, lines))
+    return rows
 
 
 class BucketContent:
@@ -79,22 +82,24 @@ class BucketContent:
     def __init__(self, rows_path: Path, lines_path: Path) -> None:
         self._rows_path = rows_path
         self._lines_path = lines_path
-        self._file = lines_path.open("rb")
+        self._file = lines_path.open("a+b")  # a bucket without lines has no files yet
         # A bucket of usual size is read at once; one of gigabytes (very long lines, endless copies) line by line.
-        self._data = self._file.read() if lines_path.stat().st_size <= _IN_MEMORY_BYTES else None
+        size = lines_path.stat().st_size
+        self._data = os.pread(self._file.fileno(), size, 0) if size <= _IN_MEMORY_BYTES else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-        self._rows_path.unlink()
+        self._rows_path.unlink(missing_ok=True)
         self._lines_path.unlink()
 
     def rows(self) -> Iterator[RowArray]:
-        """Rows in order of arrival, at most 262,144 at a time: `id`, `rank`, and where the line is."""
+        """Rows in order of arrival, at most 262,144 at a time: `key`, `rank`, and where the line is."""
         end = 0
-        with self._rows_path.open("rb") as file:
+        with self._rows_path.open("a+b") as file:
+            file.seek(0)
             while stored := file.read(_ROWS_AT_ONCE * _STORED_ROW.itemsize):
                 rows = _located(np.frombuffer(stored, _STORED_ROW), end)
                 end = int(rows["offset"][-1]) + int(rows["length"][-1])
@@ -107,17 +112,17 @@ class BucketContent:
 
     def lines(self, rows: RowArray) -> Iterator[bytes]:
         """The lines of `rows`, in their order."""
-        for offset, length in zip(rows["offset"].tolist(), rows["length"].tolist(), strict=True):
-            yield self._line(offset, length)
+        for start in range(0, len(rows), _WINDOW_LINES):
+            yield from self._lines(rows[start : start + _WINDOW_LINES])
 
     def strongest(self, rows: RowArray) -> RowArray:
-        """One row for each ID, ascending by ID: the highest rank, of equal ones the line that sorts first.
+        """One row for each key, ascending: the highest rank, of equal ones the line that sorts first.
 
         So the outcome depends on the lines alone, not on the order in which X sent them.
         """
-        rows = rows[np.lexsort((-rows["rank"].astype(np.int8), rows["id"]))]
+        rows = rows[np.lexsort((-rows["rank"].astype(np.int8), rows["key"]))]
         first = np.ones(len(rows), bool)
-        first[1:] = rows["id"][1:] != rows["id"][:-1]
+        first[1:] = rows["key"][1:] != rows["key"][:-1]
         heads = np.flatnonzero(first)
         head_of = np.repeat(heads, np.diff(heads, append=len(rows)))
         rivals = np.flatnonzero(~first & (rows["rank"] == rows["rank"][head_of]))
@@ -130,10 +135,18 @@ class BucketContent:
         line, other_line = self.lines(rows[[one, other]])
         return one if line <= other_line else other
 
-    def _line(self, offset: int, length: int) -> bytes:
-        if self._data is None:
-            return os.pread(self._file.fileno(), length, offset)
-        return self._data[offset : offset + length]
+    def _lines(self, rows: RowArray) -> Iterator[bytes]:
+        """Lines that are near each other are read at once, others one by one."""
+        starts = rows["offset"].tolist()
+        places = list(zip(starts, rows["length"].tolist(), strict=True))
+        first, end = min(starts), max(map(sum, places))
+        if self._data is not None:
+            first, data = 0, self._data
+        elif end - first <= _WINDOW_BYTES:
+            data = os.pread(self._file.fileno(), end - first, first)
+        else:
+            return (os.pread(self._file.fileno(), length, start) for start, length in places)
+        return (data[start - first : start - first + length] for start, length in places)
 
 
 def _append(path: Path, data: bytes) -> None:
@@ -144,7 +157,7 @@ def _append(path: Path, data: bytes) -> None:
 def _located(stored: RowArray, start: int) -> RowArray:
     """Rows with the offset of each line; lines follow each other from `start`."""
     rows = np.empty(len(stored), _ROW)
-    for name in ("id", "length", "rank"):
+    for name in ("key", "length", "rank"):
         rows[name] = stored[name]
     ends = np.cumsum(stored["length"], dtype=np.uint64) + np.uint64(start)
     rows["offset"] = ends - stored["length"]

@@ -1,11 +1,12 @@
 """X's answer about one job, given to the parts it belongs to, in bounded memory.
 
 Lines are read once and spread over files by the value of their ID; then range by range the strongest line of each
-ID is found and appended to every part that holds the ID; at last each part is compressed and counted.
+ID is found and given to every part that holds the ID, in files that many parts share; at last group by group the
+parts are told apart, and each is compressed and counted.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,16 +14,27 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 
+from complyq_producer.ids.values import IdArray
 from complyq_producer.results import Rejected, Result
 from complyq_workers.results.answer import read_answer
-from complyq_workers.results.buckets import OTHER_RANK, RANKS, REJECTED_RANK, BucketContent, Buckets, RowArray
-from complyq_workers.results.index import IdArray, IdIndex, PartIds
-from complyq_workers.results.outputs import append_lines, compress
+from complyq_workers.results.buckets import (
+    OTHER_RANK,
+    RANKS,
+    REJECTED_RANK,
+    BucketContent,
+    Buckets,
+    RowArray,
+    new_rows,
+)
+from complyq_workers.results.groups import PartGroups, PartLines
+from complyq_workers.results.index import IdIndex
+from complyq_workers.results.outputs import pack
 from complyq_workers.results.parse import id_number
+from complyq_workers.results.parts import Beat, IdBlock, PartIds, read_parts
 from complyq_workers.results.strays import StrayErrors
-from complyq_workers.results.summary import Opener, PartSummary, summarize
+from complyq_workers.results.summary import PartSummary, Tally
+from complyq_workers.together import Together, one_by_one
 
-Beat = Callable[[], None]
 _Entry = tuple[int, int, bytes]  # an ID, the rank of the line, the line
 
 _LINES_AT_ONCE = 8_192
@@ -72,7 +84,13 @@ class Collection:
 
 
 def collect(
-    answer: Path, parts: Sequence[PartIds], *, job_type: str, spool_dir: Path, beat: Beat = lambda: None
+    answer: Path,
+    parts: Sequence[PartIds],
+    *,
+    job_type: str,
+    spool_dir: Path,
+    together: Together = one_by_one,
+    beat: Beat = lambda: None,
 ) -> Collection:
     """Turn X's complete answer into the results of each part.
 
@@ -81,43 +99,48 @@ def collect(
         parts: the IDs the job asked about; parts of one batch are disjoint, those of several batches may overlap.
         job_type: "tweets" or "users".
         spool_dir: an existing folder on disk of this job's own. The parts' files are left in it.
+        together: fetches small parts.
         beat: called every few thousand lines, to renew a lease or to stop by raising.
 
     Raises:
         ResultsUnreadableError: a line is damaged; nothing of the answer counts.
+        PartMissingError: the store has no such part.
         PartUnreadableError: a part is not what was stored.
     """
-    with TemporaryDirectory(prefix="collect-", dir=spool_dir) as folder, IdIndex(parts, Path(folder)) as index:
-        return _Collector(parts, index, Path(folder), job_type, beat).run(answer, spool_dir)
+    with TemporaryDirectory(prefix="collect-", dir=spool_dir) as name:
+        folder, blocks = Path(name), read_parts(parts, together=together, beat=beat)
+        with IdIndex(blocks, len(parts), folder) as index:
+            return _Collector(parts, index, folder, job_type, beat).run(answer, spool_dir)
 
 
 class _Collector:
     def __init__(self, parts: Sequence[PartIds], index: IdIndex, folder: Path, job_type: str, beat: Beat) -> None:
         self._parts = parts
         self._index = index
-        self._folder = folder
         self._job_type = job_type
         self._beat = beat
-        self._buckets = Buckets(folder, index.edges)
+        self._buckets = Buckets(folder / "ranges")
+        self._groups = PartGroups(index.counts, folder / "groups")
         self._strays = StrayErrors(job_type)
         self._foreign_examples: list[str] = []
-        self._lines = self._foreign = self._repeated = self._unattributed = 0
+        self._lines = self._foreign = self._repeated = 0
         # IDs of each part for which X gave neither a result nor an error of their own.
-        self._silent = list(index.counts)
+        self._silent = index.counts.copy()
 
     def run(self, answer: Path, spool_dir: Path) -> Collection:
         self._spread(read_answer(answer, self._job_type))
-        for value_range in range(self._index.ranges):
+        for value_range, asked in enumerate(self._index.ranges()):
             self._beat()
-            self._sort_out(value_range)
-        self._share_strays()
+            self._sort_out(value_range, asked)
+        strays = self._strays.lines()
+        files = tuple(self._finish(spool_dir, strays))
         return Collection(
-            parts=tuple(self._finish(number, spool_dir) for number in range(len(self._parts))),
+            parts=files,
             lines=self._lines,
             repeated=self._repeated,
             foreign=self._foreign,
             foreign_examples=tuple(self._foreign_examples),
-            unattributed=self._unattributed,
+            unattributed=sum(1 for _ in strays),
         )
 
     def _spread(self, outcomes: Iterable[Result | Rejected]) -> None:
@@ -125,7 +148,8 @@ class _Collector:
         numbered = filter(None, map(self._numbered, outcomes))
         for batch in _batches(numbered):
             ids, ranks, lines = map(list, zip(*batch, strict=True))
-            self._buckets.add(ids, ranks, lines)
+            rows = new_rows(np.array(ids, np.uint64), ranks, lines)
+            self._buckets.add(np.searchsorted(self._index.edges, rows["key"], side="right"), rows, lines)
             self._beat()
         self._buckets.flush()
 
@@ -141,22 +165,19 @@ class _Collector:
             return number, REJECTED_RANK, line
         return number, RANKS.get(outcome.action or "", OTHER_RANK), line
 
-    def _sort_out(self, value_range: int) -> None:
+    def _sort_out(self, value_range: int, asked: IdBlock) -> None:
         """Pass two: of one range of IDs the strongest lines, to every part that holds their ID."""
-        content = self._buckets.load(value_range)
-        if content is None:
-            return
-        ids_by_part = {part: ids for part in range(len(self._parts)) if len(ids := self._index.ids(part, value_range))}
-        asked = np.unique(np.concatenate([np.empty(0, np.uint64), *ids_by_part.values()]))
-        with content:
-            winners = self._winners(content, asked)
-            for part, ids in ids_by_part.items():
-                self._append(part, content, winners[_is_in(winners["id"], ids)])
+        with self._buckets.load(value_range) as content:
+            winners = self._winners(content, asked.ids)
+            answered = _is_in(asked.ids, winners["key"])
+            places = asked.places[answered]
+            self._groups.add(places, winners[np.searchsorted(winners["key"], asked.ids[answered])], content)
+        self._silent -= np.bincount(places, minlength=len(self._silent))
 
     def _winners(self, content: BucketContent, asked: IdArray) -> RowArray:
         winners = content.no_rows()
         for rows in content.rows():
-            known = _is_in(rows["id"], asked)
+            known = _is_in(rows["key"], asked)
             self._set_aside_rows(content, rows[~known])
             rivals = np.concatenate([winners, rows[known]])
             winners = content.strongest(rivals)
@@ -164,16 +185,9 @@ class _Collector:
             self._beat()
         return winners
 
-    def _append(self, part: int, content: BucketContent, rows: RowArray) -> None:
-        rejected = rows["rank"] == REJECTED_RANK
-        for kind, chosen in (("results", rows[~rejected]), ("rejected", rows[rejected])):
-            if len(chosen):
-                append_lines(self._plain(part, kind), content.lines(chosen))
-        self._silent[part] -= len(rows)
-
     def _set_aside_rows(self, content: BucketContent, rows: RowArray) -> None:
         rejected = rows["rank"] == REJECTED_RANK
-        for identifier in rows["id"][~rejected].tolist():
+        for identifier in rows["key"][~rejected].tolist():
             self._set_aside(str(identifier), None)
         for line in content.lines(rows[rejected]):
             self._set_aside("", line)
@@ -187,42 +201,29 @@ class _Collector:
         if len(self._foreign_examples) < _EXAMPLES:
             self._foreign_examples.append(identifier[:_EXAMPLE_LENGTH])
 
-    def _share_strays(self) -> None:
-        """Count errors without an ID against a job's only batch, as far as it has IDs that X said nothing about.
+    def _finish(self, spool_dir: Path, strays: Iterator[bytes]) -> Iterator[PartFiles]:
+        """Pass three: the objects of each part.
 
-        They go to the first parts: which IDs they were is unknown, but that they were not checked must show.
+        Errors without an ID count against a job's only batch, as far as it has IDs that X said nothing about. They go
+        to the first parts: which IDs they were is unknown, but that they were not checked must show.
         """
-        self._unattributed = self._strays.total
-        if len({part.batch_id for part in self._parts}) > 1:
-            return
-        lines = self._strays.lines()
-        for part, silent in enumerate(self._silent):
-            given = min(silent, self._unattributed)
-            if given:
-                append_lines(self._plain(part, "rejected"), itertools.islice(lines, given))
-            self._unattributed -= given
+        theirs = strays if len({part.batch_id for part in self._parts}) == 1 else iter(())
+        for part, found, silent in zip(self._parts, self._groups.parts(), self._silent.tolist(), strict=True):
+            self._beat()
+            yield self._finish_part(part, found, itertools.islice(theirs, silent), spool_dir)
 
-    def _finish(self, number: int, spool_dir: Path) -> PartFiles:
-        """Pass three: one part's objects."""
-        self._beat()
-        part = self._parts[number]
-        paths = {
-            kind: spool_dir / f"{kind}-{part.batch_id}-{part.part:05d}.jsonl.gz" for kind in ("results", "rejected")
-        }
-        has_rejected = self._plain(number, "rejected").exists()
-        compress(self._plain(number, "results"), paths["results"])
-        if has_rejected:
-            compress(self._plain(number, "rejected"), paths["rejected"])
-        rejected = paths["rejected"] if has_rejected else None
-        summary = summarize(_opener(paths["results"]), _opener(rejected) if rejected else None)
-        return PartFiles(part.batch_id, part.part, paths["results"], rejected, summary)
-
-    def _plain(self, part: int, kind: str) -> Path:
-        return self._folder / f"{kind}-{part:05d}.jsonl"
-
-
-def _opener(path: Path) -> Opener:
-    return lambda: path.open("rb")
+    def _finish_part(self, part: PartIds, found: PartLines, strays: Iterator[bytes], spool_dir: Path) -> PartFiles:
+        results, rejected = (
+            spool_dir / f"{kind}-{part.batch_id}-{part.part:05d}.jsonl.gz" for kind in ("results", "rejected")
+        )
+        tally = Tally()
+        packed = pack(tally.counted(found.results()), results, self._beat)
+        errors = itertools.chain(found.rejected(), strays)
+        first_error = next(errors, None)
+        if first_error is None:
+            return PartFiles(part.batch_id, part.part, results, None, tally.summary(packed.bytes, packed.sha256, 0))
+        count = pack(itertools.chain([first_error], errors), rejected, self._beat).lines
+        return PartFiles(part.batch_id, part.part, results, rejected, tally.summary(packed.bytes, packed.sha256, count))
 
 
 def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:

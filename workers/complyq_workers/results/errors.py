@@ -1,8 +1,9 @@
-"""What reading X's answer raises.
+"""What reading a job's parts and X's answer raises.
 
 ComplyqError
-├── ResultsUnreadableError   a line of X's answer is damaged: download it again
-└── PartUnreadableError      a stored part is not ascending decimal IDs
+├── ResultsUnreadableError      a line of X's answer is damaged: download it again
+└── PartUnreadableError         a stored part is not what was stored: ascending decimal IDs
+    └── PartMissingError        it is not there any more
 """
 
 from complyq_config.errors import ComplyqError
@@ -19,4 +20,18 @@ class ResultsUnreadableError(ComplyqError):
 
 
 class PartUnreadableError(ComplyqError):
-    """A stored part does not hold ascending decimal IDs, one a line."""
+    """A stored part does not hold what was stored: ascending decimal IDs, one a line.
+
+    Attributes:
+        batch_id: the batch it belongs to.
+        part: its number in the batch.
+    """
+
+    def __init__(self, batch_id: str, part: int, why: str) -> None:
+        super().__init__(f"Part {part} of batch {batch_id} {why}.")
+        self.batch_id = batch_id
+        self.part = part
+
+
+class PartMissingError(PartUnreadableError):
+    """The store has no such part."""

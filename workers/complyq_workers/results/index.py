@@ -1,60 +1,50 @@
-"""The IDs of a job's parts on local disk, cut into ranges of values that fit into memory."""
+"""Which parts asked for which ID: sorted runs on local disk, cut into ranges of values that fit into memory."""
 
-import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from complyq_workers.results.errors import PartUnreadableError
-
-IdArray = npt.NDArray[np.uint64]
+from complyq_producer.ids.values import IdArray
+from complyq_workers.results.parts import IdBlock
 
 # At most about 256 ranges, so that appending to one file each stays cheap; at least so many IDs that few are needed.
 MIN_RANGE_IDS = 32_768
 MAX_RANGES = 256
 _SAMPLE_EVERY = 1_024
-_BLOCK_BYTES = 1 << 20
-_ID_BYTES = 8
+_RUN_IDS = 524_288
+_PAIR = np.dtype([("id", "<u8"), ("place", "<u4")])
 
-
-@dataclass(frozen=True, slots=True)
-class PartIds:
-    """One part of the job: whose it is, and how to read its sorted unique IDs.
-
-    Attributes:
-        batch_id: the batch the part belongs to.
-        part: its number in the batch.
-        open_ids: opens its text, one decimal ID a line, ascending.
-    """
-
-    batch_id: str
-    part: int
-    open_ids: Callable[[], AbstractContextManager[BinaryIO]]
+_Pairs = npt.NDArray[np.void]
 
 
 class IdIndex:
-    """IDs of all parts as 64-bit numbers in one file, with the places where each range of values begins.
+    """Pairs of an ID and the place of a part that holds it, in order of the IDs.
 
-    Reading the parts once, one after the other, keeps one object of the store open at a time, however many
-    parts a job has.
+    Half a million pairs at a time are sorted and written as a run. A range of values is one slice of each run, so the
+    work does not grow with the number of parts.
+
+    Attributes:
+        counts: how many IDs each part holds.
+        edges: range n ends before `edges[n]`, the last one is open.
     """
 
-    def __init__(self, parts: Sequence[PartIds], folder: Path) -> None:
-        """Copy the IDs of `parts` to a file in `folder`; raises PartUnreadableError and what `open_ids` raises."""
-        self._path = folder / "ids.u64"
+    def __init__(self, blocks: Iterable[IdBlock], parts: int, folder: Path) -> None:
+        """Copy the IDs of so many parts to a file in `folder`; raises what reading the blocks raises."""
+        self.counts = np.zeros(parts, np.int64)
         self._samples: list[IdArray] = []
-        with self._path.open("wb") as file:
-            self.counts = [self._copy(part, file) for part in parts]
-        self._starts = [0, *itertools.accumulate(self.counts)]
-        self.edges = self._choose_edges()
-        self._file = self._path.open("rb")
-        self._cuts = np.stack([self._cut(part) for part in range(len(parts))])
+        self._bounds = [0]
+        self._file = (folder / "asked.pairs").open("w+b")
+        try:
+            self._write_runs(blocks)
+            self.edges = self._choose_edges()
+            self._cuts = [self._cut(run) for run in range(len(self._samples))]
+        except BaseException:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -62,62 +52,50 @@ class IdIndex:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    @property
-    def ranges(self) -> int:
-        """How many ranges of values there are; range n ends before `edges[n]`, the last one is open."""
-        return len(self.edges) + 1
+    def ranges(self) -> Iterator[IdBlock]:
+        """The pairs of each range, ascending by ID; of one ID in order of the parts."""
+        for value_range in range(len(self.edges) + 1):
+            slices = [self._read(*cuts[value_range : value_range + 2]) for cuts in self._cuts]
+            pairs = np.concatenate([np.empty(0, _PAIR), *slices])
+            pairs = pairs[np.argsort(pairs["id"], kind="stable")]
+            yield IdBlock(pairs["id"].copy(), pairs["place"].copy())
 
-    def ids(self, part: int, value_range: int) -> IdArray:
-        """IDs of the part that lie in the range, ascending."""
-        first, last = self._cuts[part, value_range : value_range + 2].tolist()
-        return self._read(self._starts[part] + first, last - first)
+    def _write_runs(self, blocks: Iterable[IdBlock]) -> None:
+        run, filled = np.empty(_RUN_IDS, _PAIR), 0
+        for block in blocks:
+            self.counts += np.bincount(block.places, minlength=len(self.counts))
+            done = 0
+            while done < len(block.ids):
+                end = min(len(block.ids), done + len(run) - filled)
+                taken = run[filled : filled + end - done]
+                taken["id"], taken["place"] = block.ids[done:end], block.places[done:end]
+                filled, done = filled + end - done, end
+                if filled == len(run):
+                    self._write_run(run)
+                    filled = 0
+        self._write_run(run[:filled])
+        self._file.flush()
 
-    def _copy(self, part: PartIds, file: BinaryIO) -> int:
-        count, previous = 0, 0
-        with part.open_ids() as text:
-            for block in _blocks(text):
-                ids = _numbers(block)
-                if int(ids[0]) <= previous or bool((ids[1:] <= ids[:-1]).any()):
-                    raise PartUnreadableError(f"IDs of part {part.part} of batch {part.batch_id} are not ascending.")
-                self._samples.append(ids[::_SAMPLE_EVERY].copy())
-                file.write(ids.astype("<u8", copy=False).data)
-                count, previous = count + len(ids), int(ids[-1])
-        return count
+    def _write_run(self, pairs: _Pairs) -> None:
+        """Parts come in order, and the sort is stable: so the parts of an ID stay in order."""
+        ordered = pairs[np.argsort(pairs["id"], kind="stable")]
+        self._file.write(ordered.data)
+        self._samples.append(ordered["id"][::_SAMPLE_EVERY].copy())
+        self._bounds.append(self._bounds[-1] + len(ordered))
 
     def _choose_edges(self) -> IdArray:
-        samples = np.sort(np.concatenate([np.empty(0, np.uint64), *self._samples]))
-        range_ids = max(MIN_RANGE_IDS, self._starts[-1] // MAX_RANGES)
-        ranges = max(1, -(-self._starts[-1] // range_ids))
+        samples = np.sort(np.concatenate(self._samples))
+        range_ids = max(MIN_RANGE_IDS, self._bounds[-1] // MAX_RANGES)
+        ranges = max(1, -(-self._bounds[-1] // range_ids))
         positions = np.arange(1, ranges) * len(samples) // ranges
         return np.unique(samples[positions])
 
-    def _cut(self, part: int) -> npt.NDArray[np.int64]:
-        """Where in the part each range begins, and where the last one ends."""
-        below = np.zeros(len(self.edges), np.int64)
-        for start in range(0, self.counts[part], _BLOCK_BYTES):
-            ids = self._read(self._starts[part] + start, min(_BLOCK_BYTES, self.counts[part] - start))
-            below += np.searchsorted(ids, self.edges)
-        return np.concatenate([[0], below, [self.counts[part]]])
+    def _cut(self, run: int) -> list[int]:
+        """Where in the file each range begins in the run, and where the last one ends."""
+        start, end = self._bounds[run : run + 2]
+        cuts = np.searchsorted(self._read(start, end)["id"].copy(), self.edges) + start
+        return [start, *cuts.tolist(), end]
 
-    def _read(self, first: int, count: int) -> IdArray:
-        data = os.pread(self._file.fileno(), count * _ID_BYTES, first * _ID_BYTES)
-        return np.frombuffer(data, "<u8").astype(np.uint64, copy=False)
-
-
-def _blocks(text: BinaryIO) -> Iterator[bytes]:
-    """Whole lines, about a megabyte at a time."""
-    rest = b""
-    while data := text.read(_BLOCK_BYTES):
-        whole, newline, rest = (rest + data).rpartition(b"\n")
-        if newline and whole.strip():
-            yield whole
-    if rest.strip():
-        yield rest
-
-
-def _numbers(block: bytes) -> IdArray:
-    try:
-        # numpy parses text at eight times the speed of int(); only the binary mode of fromstring is deprecated.
-        return np.fromstring(block, np.uint64, sep="\n")
-    except ValueError as error:
-        raise PartUnreadableError(f"A part holds something other than decimal IDs: {error}") from error
+    def _read(self, start: int, end: int) -> _Pairs:
+        data = os.pread(self._file.fileno(), (end - start) * _PAIR.itemsize, start * _PAIR.itemsize)
+        return np.frombuffer(data, _PAIR)

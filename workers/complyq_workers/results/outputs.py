@@ -1,31 +1,38 @@
-"""The objects of each part: plain lines while they are gathered, then gzip with bytes that only they decide."""
+"""The objects of each part: gzip with bytes that only its lines decide."""
 
 import gzip
-import shutil
-from collections.abc import Iterable
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 # Level 1 of zlib makes results about six times smaller; higher levels cost twice the time for a tenth less.
 _LEVEL = 1
-_BLOCK_BYTES = 1 << 20
+_LINES_AT_ONCE = 256
 
 
-def append_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Append lines, each with its newline. Files are opened for each call, so that a job may have many parts."""
-    with path.open("ab", buffering=_BLOCK_BYTES) as file:
-        file.writelines(lines)
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An object that was written: how many lines are in it, its length, and its SHA-256 in hex."""
+
+    lines: int
+    bytes: int
+    sha256: str
 
 
-def compress(plain: Path, packed: Path) -> None:
-    """Write the content of `plain` (nothing, if there is no such file) to `packed`, and remove `plain`.
+def pack(lines: Iterator[bytes], path: Path, beat: Callable[[], None]) -> Packed:
+    """Write the lines, each with its newline, to a new file.
 
     The header carries neither time nor name: the same lines give the same bytes.
     """
-    with (
-        packed.open("wb") as file,
-        gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as stream,
-    ):
-        if plain.exists():
-            with plain.open("rb") as lines:
-                shutil.copyfileobj(lines, stream, _BLOCK_BYTES)
-    plain.unlink(missing_ok=True)
+    count = 0
+    with path.open("w+b") as file:
+        with gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as stream:
+            while chosen := list(itertools.islice(lines, _LINES_AT_ONCE)):
+                stream.write(b"".join(chosen))
+                count += len(chosen)
+                beat()
+        length = file.tell()
+        file.seek(0)
+        return Packed(count, length, hashlib.file_digest(file, "sha256").hexdigest())

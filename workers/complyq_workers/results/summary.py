@@ -6,7 +6,7 @@ what the first one wrote.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
@@ -53,20 +53,12 @@ class PartSummary(msgspec.Struct, frozen=True):
 
 def summarize(open_results: Opener, open_rejected: Opener | None = None) -> PartSummary:
     """Read a part's objects once, streamed, and count; raises DamagedResultsError if one is cut short."""
-    tally = _Tally()
+    tally = Tally()
     with open_results() as stream:
         hashed = _HashedStream(stream)
-        for line in read_lines(hashed):  # type: ignore[arg-type]  # reading is all that unpacking needs
-            tally.add(line)
-    return PartSummary(
-        count=sum(tally.messages),
-        bytes=hashed.length,
-        sha256=hashed.digest.hexdigest(),
-        by_action=_bounded(tally.actions),
-        by_reason=_bounded(tally.reasons),
-        rejected=_count_lines(open_rejected),
-        messages=tally.messages,
-    )
+        for _ in tally.counted(read_lines(hashed)):  # type: ignore[arg-type]  # reading is all that unpacking needs
+            pass
+    return tally.summary(hashed.length, hashed.digest.hexdigest(), _count_lines(open_rejected))
 
 
 def unexpected_values(summary: PartSummary) -> dict[str, int]:
@@ -74,6 +66,67 @@ def unexpected_values(summary: PartSummary) -> dict[str, int]:
     actions = {f"action {name}": count for name, count in summary.by_action.items() if name not in KNOWN_ACTIONS}
     reasons = {f"reason {name}": count for name, count in summary.by_reason.items() if name not in KNOWN_REASONS}
     return actions | reasons
+
+
+class _Tallied(msgspec.Struct, gc=False):
+    action: str | None = None
+    reason: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Tallied).decode
+
+
+class Tally:
+    """Counts the lines of a results object by action, by reason, and into messages."""
+
+    def __init__(self) -> None:
+        self._actions: Counter[str | None] = Counter()
+        self._reasons: Counter[str | None] = Counter()
+        self._messages: list[int] = []
+        self._message_bytes = MESSAGE_BYTES
+
+    def counted(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """The same lines, counted as they pass; raises DamagedResultsError at one that is no result."""
+        for line in lines:
+            self._add(line)
+            yield line
+
+    def summary(self, length: int, sha256: str, rejected: int) -> PartSummary:
+        """What was counted, with the length and checksum of the gzip object, and how many lines the rejected one has."""
+        return PartSummary(
+            count=sum(self._messages),
+            bytes=length,
+            sha256=sha256,
+            by_action=_bounded(self._actions),
+            by_reason=_bounded(self._reasons),
+            rejected=rejected,
+            messages=self._messages,
+        )
+
+    def _add(self, line: bytes) -> None:
+        try:
+            fields = _decode(line)
+        except ValueError as error:
+            raise DamagedResultsError(f"A stored results object holds a line that is none: {error}") from error
+        self._count(self._actions, fields.action)
+        self._count(self._reasons, fields.reason)
+        self._add_to_message(len(line))
+
+    def _count(self, counts: Counter[str | None], value: str | None) -> None:
+        if value in counts:
+            counts[value] += 1
+        elif value is None or (len(value) <= MAX_VALUE_LENGTH and len(counts) < MAX_VALUES):
+            counts[value] = 1
+        else:
+            counts[OTHER] += 1
+
+    def _add_to_message(self, length: int) -> None:
+        """A line's newline counts for the comma or bracket it becomes in the event's array; one more opens it."""
+        if self._message_bytes + length > MESSAGE_BYTES or self._messages[-1] == MESSAGE_LINES:
+            self._messages.append(0)
+            self._message_bytes = 1
+        self._messages[-1] += 1
+        self._message_bytes += length
 
 
 class _HashedStream:
@@ -89,49 +142,6 @@ class _HashedStream:
         self.digest.update(chunk)
         self.length += len(chunk)
         return chunk
-
-
-class _Tallied(msgspec.Struct, gc=False):
-    action: str | None = None
-    reason: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Tallied).decode
-
-
-class _Tally:
-    """Counts lines by action, by reason, and into messages."""
-
-    def __init__(self) -> None:
-        self.actions: Counter[str | None] = Counter()
-        self.reasons: Counter[str | None] = Counter()
-        self.messages: list[int] = []
-        self._message_bytes = MESSAGE_BYTES
-
-    def add(self, line: bytes) -> None:
-        try:
-            fields = _decode(line)
-        except ValueError as error:
-            raise DamagedResultsError(f"A stored results object holds a line that is none: {error}") from error
-        self._count(self.actions, fields.action)
-        self._count(self.reasons, fields.reason)
-        self._add_to_message(len(line))
-
-    def _count(self, counts: Counter[str | None], value: str | None) -> None:
-        if value in counts:
-            counts[value] += 1
-        elif value is None or (len(value) <= MAX_VALUE_LENGTH and len(counts) < MAX_VALUES):
-            counts[value] = 1
-        else:
-            counts[OTHER] += 1
-
-    def _add_to_message(self, length: int) -> None:
-        """A line's newline counts for the comma or bracket it becomes in the event's array; one more opens it."""
-        if self._message_bytes + length > MESSAGE_BYTES or self.messages[-1] == MESSAGE_LINES:
-            self.messages.append(0)
-            self._message_bytes = 1
-        self.messages[-1] += 1
-        self._message_bytes += length
 
 
 def _bounded(counts: Counter[str | None]) -> dict[str, int]:

@@ -1,0 +1,65 @@
+"""Shows what waits of a type, for `status`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from complyq_producer.live import LivePlace, LiveQueue, usual_seconds
+from complyq_workers.pipeline.durations import durations_of
+from complyq_workers.ranking import places
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+    from complyq_producer.model import BatchId, ComplianceType
+    from complyq_workers.pipeline.ports import Ports
+    from complyq_workers.ranking import RankedPart, WaitingBatch
+
+SHOWN_A_SECOND = 2000.0
+"""A long queue is not worth showing at each new batch."""
+
+
+def show_queue(
+    ports: Ports,
+    type_: ComplianceType,
+    batches: Sequence[WaitingBatch],
+    ordered: Sequence[RankedPart],
+    held: Container[tuple[BatchId, int]],
+) -> None:
+    """Show which batches wait, in which order, and whether they may be late.
+
+    Args:
+        ports: the outside world.
+        type_: the type.
+        batches: its open batches.
+        ordered: their parts, in order.
+        held: those that are in a job already.
+    """
+    shown = f"queue_shown:{type_}"
+    if ports.coordination.seconds_until_due(shown) > 0:
+        return
+    where = places(ordered, held, ports.limits.max_upload_bytes)
+    waiting = {place.batch_id for place in where}
+    queue = LiveQueue(
+        batches=len(where),
+        ids=sum(sum(batch.counts) for batch in batches if batch.batch_id in waiting),
+        oldest=min((batch.accepted_at for batch in batches if batch.batch_id in waiting), default=None),
+        late=_late(ports, type_, batches, where),
+        shown_at=ports.clock.now(),
+        places=where,
+    )
+    ports.coordination.show_queue(type_, queue)
+    ports.coordination.postpone(shown, len(where) / SHOWN_A_SECOND)
+
+
+def _late(ports: Ports, type_: ComplianceType, batches: Sequence[WaitingBatch], where: Sequence[LivePlace]) -> int:
+    """Count the batches that may miss their deadline."""
+    deadlines = {batch.batch_id: batch.deadline for batch in batches if batch.deadline}
+    seconds = usual_seconds(durations_of(ports, type_)) if deadlines else None
+    late = 0
+    for place in where:
+        deadline = deadlines.get(place.batch_id)
+        ends = ports.clock.now() + timedelta(seconds=(place.jobs_ahead + 1) * (seconds or 0.0))
+        late += deadline is not None and deadline < ends
+    return late
