@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from replay.virtual_time import VirtualClock
 
 CONTROL, TRANSFER = "control", "transfer"
+MOST_A_SECOND = 5_000
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Queues:
     _ready: dict[str, deque[Hint]] = field(default_factory=lambda: {CONTROL: deque(), TRANSFER: deque()})
     _ends: dict[str, float] = field(default_factory=dict)
     _asked_again: set[str] = field(default_factory=set)
+    _counted: Counter[str] = field(default_factory=Counter)
+    _counted_second: int = -1
 
     def __post_init__(self) -> None:
         self._free.update({CONTROL: self.workers, TRANSFER: self.workers})
@@ -99,6 +102,7 @@ class Queues:
     def _work(self, queue: str, hint: Hint, second: float) -> None:
         self._free[queue] -= 1
         self._asked_again.discard(hint.step)
+        self._count(hint, second)
         self.clock.begin(second)
         outcome = self.pipeline.run(hint)
         end = self.clock.seconds()
@@ -110,6 +114,15 @@ class Queues:
         if outcome.again_in is not None:
             self._send(end + outcome.again_in, hint)
         self.at(end, lambda at: self._become_free(queue, at))
+
+    def _count(self, hint: Hint, second: float) -> None:
+        """Notice steps that chase each other: nothing else would ever happen again."""
+        if int(second) != self._counted_second:
+            self._counted_second = int(second)
+            self._counted.clear()
+        self._counted[hint.step] += 1
+        if self._counted[hint.step] > MOST_A_SECOND:
+            raise RuntimeError(f"{hint.step} ran {MOST_A_SECOND} times in virtual second {int(second)}")
 
     def _become_free(self, queue: str, second: float) -> None:
         self._free[queue] += 1

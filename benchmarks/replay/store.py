@@ -51,14 +51,15 @@ class ReplayStore(MemoryStore):
         return stored
 
     def info(self, key: str) -> ObjectInfo | None:
-        """Return what is known of the object, or None if there is none. Lists look at each of their objects with it."""
+        """Return what is known of the object, or None if there is none."""
         info = super().info(key)
         return None if info is None or info.modified_at > self._time.now() else info
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects under `prefix` behind `after`, ascending by key."""
         self.calls["list"] += 1
-        return super().list(prefix, after=after)
+        now = self._time.now()
+        return (info for info in super().list(prefix, after=after) if info.modified_at <= now)
 
     def delete(self, key: str) -> None:
         """Remove the object; with the marker of a batch or of a job what only they needed goes too."""

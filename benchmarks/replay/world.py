@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 TYPE = ComplianceType.TWEETS
 DRAIN_SECONDS = 600.0
 """For so long after the last arrival the answers to what is under way are waited for."""
+MANY_OPEN = 1_000
+"""With so many open batches producers' hints at planning are lost: a lost hint costs nothing while jobs are running."""
 SPOOL_IN_MEMORY = Path("/dev/shm")  # noqa: S108 - where there is one, temporary files are made in it by a safe name
 
 
@@ -118,15 +120,20 @@ class _World:
         self._clock = VirtualClock(x.epoch(), charge=conditions.charge)
         self._store = ReplayStore(self._clock)
         self._answers = Answers(self._clock, conditions.flagged_rate)
+        self._accepted: dict[str, tuple[Arrival, int]] = {}
         self._queues = Queues(Pipeline(self._ports(spool)), self._clock, conditions.workers)
         self._producer = Producer(
             store=self._store,
-            poke=self._queues,
+            poke=self,
             live=cast("LiveView", None),  # only a status asks it
             spool_dir=spool,
             now=self._clock.now,
         )
-        self._accepted: dict[str, tuple[Arrival, int]] = {}
+
+    def poke(self, task: str, *args: str | int) -> None:
+        """Pass on a producer's hint; while very many batches wait it is lost, and costs nobody the time to look at them."""
+        if len(self._accepted) - len(self._answers.completed) < MANY_OPEN:
+            self._queues.poke(task, *args)
 
     def run(self, arrivals: Sequence[Arrival], seconds: float, progress: Callable[[float], None]) -> float:
         """Let everything happen; return the second that was reached."""

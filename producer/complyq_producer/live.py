@@ -94,9 +94,6 @@ class LiveView(Protocol):
     def durations(self, type_: ComplianceType) -> list[JobDuration]:
         """Return how long the last jobs of the type took, newest first; empty if that is not known."""
 
-    def job_seconds(self, type_: ComplianceType) -> float | None:
-        """Return how many seconds a job of the type took lately (the median), or None if that is not known."""
-
     def budgets(self) -> dict[str, LiveBudget]:
         """Return what is known of X's request budgets, by endpoint."""
 
@@ -123,10 +120,6 @@ class RedisLiveView:
     def durations(self, type_: ComplianceType) -> list[JobDuration]:
         """Return how long the last jobs of the type took, newest first; empty if that is not known."""
         return self._known(lambda: read_durations(self._redis, self._keys, type_), [])
-
-    def job_seconds(self, type_: ComplianceType) -> float | None:
-        """Return how many seconds a job of the type took lately (the median), or None if that is not known."""
-        return usual_seconds(self.durations(type_))
 
     def budgets(self) -> dict[str, LiveBudget]:
         """Return what is known of X's request budgets, by endpoint."""

@@ -90,7 +90,7 @@ def test_who_asks_again_for_its_request_is_told_the_same(case: Case) -> None:
 def test_a_dead_probe_is_given_up(case: Case) -> None:
     """Another request learns the window then; the dead one may have been counted, or may still be."""
     case.coordination.reserve("get", "dead")
-    case.sleep(29)
+    case.sleep(14)
     assert granted(case.other) is None
     case.sleep(2)
     nonce = granted(case.other)
@@ -103,7 +103,7 @@ def test_a_dead_probe_is_given_up(case: Case) -> None:
 def test_a_probe_that_was_given_up_does_not_end_its_follower(case: Case) -> None:
     """It comes to its end late, and the one that learns the window now is still the only one."""
     case.coordination.reserve("get", "slow")
-    case.sleep(31)
+    case.sleep(16)
     case.other.reserve("get", "second")
     case.coordination.settle("get", "slow", None, sent=False)
     assert granted(case.other) is None

@@ -39,6 +39,7 @@ ACCEPTED = BatchStatus(
     jobs=[],
     parked=[],
     position=None,
+    late=False,
     progress=None,
     estimate=None,
     cancel_requested=False,

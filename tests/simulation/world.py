@@ -22,8 +22,9 @@ from greenlet import getcurrent
 from complyq_config.errors import ComplyqError
 from complyq_producer import Producer, task_names
 from complyq_producer.errors import InvalidArgumentError, KeyConflictError
+from complyq_producer.estimates import JobDuration
 from complyq_producer.layout import BatchKeys
-from complyq_producer.live import LiveJob
+from complyq_producer.live import LiveBudget, LiveJob, LivePlace, LiveQueue
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_producer.store import MemoryStore, ObjectStore
 from complyq_workers.coordination import Coordination, MemoryCoordination
@@ -494,13 +495,21 @@ class NothingLive:
         """Know nothing."""
         return None
 
-    def position(self, type_: ComplianceType, batch_id: BatchId) -> int | None:
+    def queue(self, type_: ComplianceType) -> LiveQueue | None:
         """Know nothing."""
         return None
 
-    def job_seconds(self, type_: ComplianceType) -> float | None:
+    def position(self, type_: ComplianceType, batch_id: BatchId) -> LivePlace | None:
         """Know nothing."""
         return None
+
+    def durations(self, type_: ComplianceType) -> list[JobDuration]:
+        """Know nothing."""
+        return []
+
+    def budgets(self) -> dict[str, LiveBudget]:
+        """Know nothing."""
+        return {}
 
 
 @cache

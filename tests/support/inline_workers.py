@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from complyq_producer import Producer, task_names
-from complyq_producer.live import LiveJob
+from complyq_producer.estimates import JobDuration
+from complyq_producer.live import LiveBudget, LiveJob, LivePlace, LiveQueue
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_producer.store import ObjectStore
 from complyq_workers.clock import SystemClock
@@ -17,6 +18,7 @@ from complyq_workers.coordination import MemoryCoordination
 from complyq_workers.events import MemoryPublisher
 from complyq_workers.pipeline import Hint, Limits, Pipeline, Ports, Remote, kept_by_thread
 from complyq_workers.sealing import Sealer
+from complyq_workers.together import in_threads
 from complyq_workers.x.client import XClient
 from complyq_workers.x.credentials import StaticBearer
 from complyq_workers.x.transport import Timeouts, Transport
@@ -99,13 +101,21 @@ class NoLiveView:
         """Know nothing."""
         return None
 
-    def position(self, type_: ComplianceType, batch_id: BatchId) -> int | None:
+    def queue(self, type_: ComplianceType) -> LiveQueue | None:
         """Know nothing."""
         return None
 
-    def job_seconds(self, type_: ComplianceType) -> float | None:
+    def position(self, type_: ComplianceType, batch_id: BatchId) -> LivePlace | None:
         """Know nothing."""
         return None
+
+    def durations(self, type_: ComplianceType) -> list[JobDuration]:
+        """Know nothing."""
+        return []
+
+    def budgets(self) -> dict[str, LiveBudget]:
+        """Know nothing."""
+        return {}
 
 
 @contextmanager

@@ -74,7 +74,8 @@ class MemoryStore:
         with self._lock:
             first = max(bisect_left(self._keys, prefix), bisect_right(self._keys, after))
             keys = self._keys[first : bisect_left(self._keys, prefix + _BEHIND_ALL)]
-        return (info for key in keys if (info := self.info(key)) is not None)
+        found = ((key, self._objects.get(key)) for key in keys)
+        return (ObjectInfo(key, len(stored.body), stored.modified_at) for key, stored in found if stored)
 
     def delete(self, key: str) -> None:
         """Remove the object; no error if there is none."""

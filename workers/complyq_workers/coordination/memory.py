@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from complyq_producer.live import ENDPOINTS, LiveBudget, usual_seconds
+from complyq_producer.live import ENDPOINTS, LiveBudget
+from complyq_producer.model import ComplianceType
 from complyq_workers.coordination.quota import (
     ASSUMED_REQUESTS,
     ASSUMED_SECONDS,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from complyq_producer.estimates import JobDuration
     from complyq_producer.live import LiveJob, LivePlace, LiveQueue
-    from complyq_producer.model import BatchId, ComplianceType
+    from complyq_producer.model import BatchId
     from complyq_workers.coordination.quota import Quota
 
 
@@ -200,6 +201,11 @@ class MemoryCoordination:
 
     # What else status sees
 
+    @property
+    def jobs(self) -> dict[ComplianceType, LiveJob]:
+        """What the slots are doing, of all types."""
+        return {type_: job for type_ in ComplianceType if (job := self.job(type_))}
+
     def job(self, type_: ComplianceType) -> LiveJob | None:
         """Return what the slot of a type is doing, or None if that is not known."""
         with self._lock:
@@ -217,10 +223,6 @@ class MemoryCoordination:
         with self._lock:
             places: dict[BatchId, LivePlace] = self._get(f"places:{type_}") or {}
             return places.get(batch_id)
-
-    def job_seconds(self, type_: ComplianceType) -> float | None:
-        """Return how many seconds a job of the type took lately (the median), or None if that is not known."""
-        return usual_seconds(self.durations(type_))
 
     def flush(self) -> None:
         """Lose everything, as a Redis that was restarted without persistence does."""

@@ -12,7 +12,7 @@ https://docs.x.com/x-api/compliance/batch-compliance/introduction
 """
 LEARNING_SECONDS = 0.5
 """After so long to ask again while another request is to learn the window."""
-PROBE_SECONDS = 30.0
+PROBE_SECONDS = 15.0
 """A request that was to learn the window, and was heard no more of, is waited for no longer than this."""
 RESERVED_SECONDS = 120.0
 """A reservation that was never settled counts as a request under way for so long: longer than X's time-outs."""

@@ -38,6 +38,6 @@ def next_hint(job: JobView) -> Hint:
 
 
 def job_hints(job: JobView) -> tuple[Hint, ...]:
-    """Look at a job, with the task that its phase asks for; none if it is closed."""
-    task = TASK_OF_PHASE.get(job.phase)
+    """Look at a job, with the task that its phase asks for; none if it is closed, or there is no such plan."""
+    task = TASK_OF_PHASE.get(job.phase) if job.plan else None
     return (Hint(task, (str(job.keys.type), job.keys.plan_number)),) if task else ()

@@ -1,7 +1,7 @@
 """Lines spread over files, so that what belongs together can be sorted in memory."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ REJECTED_RANK = 0
 OTHER_RANK = 1
 RANKS = {"scrub_geo": 2, "rehydrate": 3, "delete": 4}
 
+_BUFFER_BYTES = 1 << 16
 _FLUSH_BYTES = 8 << 20
 _IN_MEMORY_BYTES = 32 << 20
 _WINDOW_BYTES = 4 << 20
@@ -57,8 +58,8 @@ class Buckets:
     def flush(self) -> None:
         """Write what is pending; to be called before the first `load`."""
         for bucket, pending in self._pending.items():
-            _append(self._path(bucket, "rows"), b"".join(rows for rows, _ in pending))
-            _append(self._path(bucket, "lines"), b"".join(data for _, data in pending))
+            _append(self._path(bucket, "rows"), (rows for rows, _ in pending))
+            _append(self._path(bucket, "lines"), (data for _, data in pending))
         self._pending, self._pending_bytes = {}, 0
 
     def load(self, bucket: int) -> "BucketContent":
@@ -149,9 +150,9 @@ class BucketContent:
         return (data[start - first : start - first + length] for start, length in places)
 
 
-def _append(path: Path, data: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(data)
+def _append(path: Path, pieces: Iterable[bytes]) -> None:
+    with path.open("ab", buffering=_BUFFER_BYTES) as file:
+        file.writelines(pieces)
 
 
 def _located(stored: RowArray, start: int) -> RowArray:

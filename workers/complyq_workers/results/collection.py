@@ -108,9 +108,9 @@ def collect(
         PartUnreadableError: a part is not what was stored.
     """
     with TemporaryDirectory(prefix="collect-", dir=spool_dir) as name:
-        folder, blocks = Path(name), read_parts(parts, together=together, beat=beat)
-        with IdIndex(blocks, len(parts), folder) as index:
-            return _Collector(parts, index, folder, job_type, beat).run(answer, spool_dir)
+        folder = Path(name)
+        index = IdIndex(read_parts(parts, together=together, beat=beat), len(parts), folder)
+        return _Collector(parts, index, folder, job_type, beat).run(answer, spool_dir)
 
 
 class _Collector:

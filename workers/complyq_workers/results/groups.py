@@ -11,8 +11,8 @@ import numpy.typing as npt
 from complyq_workers.results.buckets import REJECTED_RANK, BucketContent, Buckets, RowArray, new_rows
 from complyq_workers.results.parts import PlaceArray
 
-GROUP_IDS = 65_536
-_SLICE_BYTES = 4 << 20
+_GROUP_IDS = 65_536
+_SLICE_BYTES = 1 << 20
 
 
 class PartGroups:
@@ -70,13 +70,13 @@ def _first_places(counts: npt.NDArray[np.int64]) -> list[int]:
     for place, count in enumerate(counts.tolist()):
         if count > room or not firsts:
             firsts.append(place)
-            room = GROUP_IDS
+            room = _GROUP_IDS
         room -= count
     return firsts
 
 
 def _slices(lengths: npt.NDArray[np.uint32]) -> Iterator[slice]:
-    """Slices of lines that are a few megabytes each."""
+    """Slices of lines that are about a megabyte each."""
     blocks = np.cumsum(lengths, dtype=np.int64) // _SLICE_BYTES
     starts = np.flatnonzero(np.diff(blocks, prepend=-1)).tolist()
     for start, end in pairwise([*starts, len(lengths)]):

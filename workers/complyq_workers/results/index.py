@@ -1,9 +1,8 @@
 """Which parts asked for which ID: sorted runs on local disk, cut into ranges of values that fit into memory."""
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -37,20 +36,11 @@ class IdIndex:
         self.counts = np.zeros(parts, np.int64)
         self._samples: list[IdArray] = []
         self._bounds = [0]
-        self._file = (folder / "asked.pairs").open("w+b")
-        try:
-            self._write_runs(blocks)
-            self.edges = self._choose_edges()
-            self._cuts = [self._cut(run) for run in range(len(self._samples))]
-        except BaseException:
-            self._file.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._path = folder / "asked.pairs"
+        with self._path.open("wb") as file:
+            self._write_runs(blocks, file)
+        self.edges = self._choose_edges()
+        self._cuts = [self._cut(run) for run in range(len(self._samples))]
 
     def ranges(self) -> Iterator[IdBlock]:
         """The pairs of each range, ascending by ID; of one ID in order of the parts."""
@@ -60,7 +50,7 @@ class IdIndex:
             pairs = pairs[np.argsort(pairs["id"], kind="stable")]
             yield IdBlock(pairs["id"].copy(), pairs["place"].copy())
 
-    def _write_runs(self, blocks: Iterable[IdBlock]) -> None:
+    def _write_runs(self, blocks: Iterable[IdBlock], file: BinaryIO) -> None:
         run, filled = np.empty(_RUN_IDS, _PAIR), 0
         for block in blocks:
             self.counts += np.bincount(block.places, minlength=len(self.counts))
@@ -71,15 +61,14 @@ class IdIndex:
                 taken["id"], taken["place"] = block.ids[done:end], block.places[done:end]
                 filled, done = filled + end - done, end
                 if filled == len(run):
-                    self._write_run(run)
+                    self._write_run(run, file)
                     filled = 0
-        self._write_run(run[:filled])
-        self._file.flush()
+        self._write_run(run[:filled], file)
 
-    def _write_run(self, pairs: _Pairs) -> None:
+    def _write_run(self, pairs: _Pairs, file: BinaryIO) -> None:
         """Parts come in order, and the sort is stable: so the parts of an ID stay in order."""
         ordered = pairs[np.argsort(pairs["id"], kind="stable")]
-        self._file.write(ordered.data)
+        file.write(ordered.data)
         self._samples.append(ordered["id"][::_SAMPLE_EVERY].copy())
         self._bounds.append(self._bounds[-1] + len(ordered))
 
@@ -97,5 +86,4 @@ class IdIndex:
         return [start, *cuts.tolist(), end]
 
     def _read(self, start: int, end: int) -> _Pairs:
-        data = os.pread(self._file.fileno(), (end - start) * _PAIR.itemsize, start * _PAIR.itemsize)
-        return np.frombuffer(data, _PAIR)
+        return np.fromfile(self._path, _PAIR, end - start, offset=start * _PAIR.itemsize)
