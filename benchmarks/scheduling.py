@@ -13,28 +13,29 @@ The slot counts as busy from the creation of a job to the second at which X comp
 work counts as waiting while a batch, or a part of it, is in no job at X.
 """
 
-# ruff: noqa: INP001 - a script on its own; its modules are beside it
-
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from replay.arrivals import BULK_AT
-from replay.plot import latency_plot
-from replay.report import as_json, table_of, table_of_bars
-from replay.scenarios import Compared, Comparison, Scenario
-from replay.world import Conditions
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from complyq_config.logging import configure_logging
+from replay.arrivals import BULK_IDS, SMALL_IDS
+from replay.plot import latency_plot
+from replay.report import as_json, table_of, table_of_bars
+from replay.scenarios import Compared, Comparison, Scenario
+from replay.world import Conditions
 
 _DEFAULTS = Conditions()
-_LEAST_HOURS = (BULK_AT + 300) / 3600
+_LEAST_HOURS = 0.05
 _SHOWN_SECONDS = 10
+_WIDTH = 120
 
 app = typer.Typer(add_completion=False)
 
@@ -43,6 +44,7 @@ app = typer.Typer(add_completion=False)
 def scheduling(  # noqa: PLR0913, PLR0917 - options
     hours: Annotated[float, typer.Option(min=_LEAST_HOURS, help="Virtual hours in which batches arrive.")] = 6.0,
     bulk_hours: Annotated[float, typer.Option(min=_LEAST_HOURS, help="The same for the scenario `bulk`.")] = 0.5,
+    bulk_ids: Annotated[int, typer.Option(min=SMALL_IDS + 1, help="How huge its batch is.")] = BULK_IDS,
     scenario: Annotated[list[Scenario] | None, typer.Option(help="Only this one; may be given again.")] = None,
     poll_min: Annotated[float, typer.Option(help="COMPLYQ_POLL_MIN_SECONDS.")] = _DEFAULTS.poll_min_seconds,
     poll_max: Annotated[float, typer.Option(help="COMPLYQ_POLL_MAX_SECONDS.")] = _DEFAULTS.poll_max_seconds,
@@ -63,10 +65,11 @@ def scheduling(  # noqa: PLR0913, PLR0917 - options
         workers=workers,
         charge=charge,
     )
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     all_compared = []
     for wanted in scenario or [*Scenario]:
-        all_compared.append(_compare(wanted, (bulk_hours if wanted is Scenario.BULK else hours) * 3600, conditions))
+        seconds = (bulk_hours if wanted is Scenario.BULK else hours) * 3600
+        all_compared.append(_compare(wanted, Comparison(seconds, conditions, bulk_ids)))
         console.print(table_of(all_compared[-1]))
     bars = [bar for compared in all_compared for bar in compared.bars]
     console.print(table_of_bars(bars))
@@ -78,18 +81,18 @@ def scheduling(  # noqa: PLR0913, PLR0917 - options
         raise typer.Exit(1)
 
 
-def _compare(scenario: Scenario, seconds: float, conditions: Conditions) -> Compared:
+def _compare(scenario: Scenario, comparison: Comparison) -> Compared:
     """Replay one scenario and show how far it is."""
     tasks: dict[str, TaskID] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
 
         def show(name: str, second: float) -> None:
             if name not in tasks:
-                tasks[name] = progress.add_task(f"{scenario}, {name}", total=seconds)
+                tasks[name] = progress.add_task(f"{scenario}, {name}", total=comparison.seconds)
             if second - progress.tasks[tasks[name]].completed >= _SHOWN_SECONDS:
                 progress.update(tasks[name], completed=second)
 
-        return Comparison(seconds, conditions, show).of(scenario)
+        return replace(comparison, progress=show).of(scenario)
 
 
 def _picture(compared: Compared) -> str:

@@ -9,7 +9,6 @@ BULK_IDS = 20_000_000
 BURST_SECONDS = 600
 BURST_BATCHES = 300
 BURST_LENGTH = 10.0
-BULK_AT = 300.0
 
 _FIRST_ID = 1_000_000_000_000_000_000
 _STRIDE = 4_001
@@ -44,9 +43,10 @@ def bursty(seconds: float) -> list[Arrival]:
     return [Arrival(at, small_ids(number)) for number, at in enumerate(times)]
 
 
-def steady_with_bulk(seconds: float) -> list[Arrival]:
-    """One small batch a second, and after five minutes one of twenty million IDs."""
-    return sorted([*steady(seconds), Arrival(BULK_AT, bulk_ids())], key=lambda arrival: arrival.at)
+def steady_with_bulk(seconds: float, bulk_ids: int = BULK_IDS) -> list[Arrival]:
+    """One small batch a second, and when a quarter of the time has passed a huge one."""
+    bulk = Arrival(float(seconds // 4), huge_ids(bulk_ids))
+    return sorted([*steady(seconds), bulk], key=lambda arrival: arrival.at)
 
 
 def small_ids(number: int) -> range:
@@ -59,7 +59,7 @@ def small_ids(number: int) -> range:
     return range(first, first + SMALL_IDS * step, step)
 
 
-def bulk_ids() -> range:
+def huge_ids(count: int) -> range:
     """Return the IDs of the huge batch; it shares none with the others."""
     first = _FIRST_ID + _BULK_OFFSET
-    return range(first, first + BULK_IDS * _STRIDE, _STRIDE)
+    return range(first, first + count * _STRIDE, _STRIDE)

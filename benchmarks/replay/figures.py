@@ -89,10 +89,10 @@ def waited(replayed: Replayed, batch: Answered) -> float:
     return (replayed.seconds if batch.completed is None else batch.completed) - batch.arrival.at
 
 
-def bulk_ended(replayed: Replayed) -> float:
-    """Return when the last of the huge batches was answered; if it was not, when the replay ended."""
-    ends = (batch.completed for batch in replayed.batches if batch.arrival.is_bulk)
-    return max(replayed.end if end is None else end for end in ends)
+def bulk_under_way(replayed: Replayed) -> Interval:
+    """Return when the huge batch came and when it was answered; if it was not, when the replay ended."""
+    batch = next(batch for batch in replayed.batches if batch.arrival.is_bulk)
+    return batch.arrival.at, replayed.end if batch.completed is None else batch.completed
 
 
 def most_in_a_window(times: Iterable[float]) -> int:

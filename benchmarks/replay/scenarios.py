@@ -8,9 +8,9 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from replay.arrivals import BULK_AT, bursty, steady, steady_with_bulk
+from replay.arrivals import BULK_IDS, bursty, steady, steady_with_bulk
 from replay.bars import Bar, bar_of_bulk, bars_of_merging, bars_of_replay
-from replay.figures import Figures, Latency, bulk_ended, figures, latency, latency_of, small, waited
+from replay.figures import Figures, Latency, bulk_under_way, figures, latency, latency_of, small, waited
 from replay.perfect import least_total, never_waiting
 from replay.plot import Curve
 from replay.world import Conditions, replay
@@ -61,6 +61,7 @@ class Comparison:
 
     seconds: float
     conditions: Conditions
+    bulk_ids: int = BULK_IDS
     progress: Callable[[str, float], None] = lambda _, __: None
 
     def of(self, scenario: Scenario) -> Compared:
@@ -82,17 +83,17 @@ class Comparison:
     def _bulk_beside_small(self) -> Compared:
         """Compare those small batches that came while the bulk one was under way: over hours it would hardly be seen."""
         replays = {
-            "beside bulk": self._replay("beside bulk", steady_with_bulk(self.seconds), merge=True),
+            "beside bulk": self._replay("beside bulk", steady_with_bulk(self.seconds, self.bulk_ids), merge=True),
             "without bulk": self._replay("without bulk", steady(self.seconds), merge=True),
         }
         runs = {name: figures(replayed) for name, replayed in replays.items()}
-        ended = bulk_ended(replays["beside bulk"])
-        beside, alone = (latency(replayed, BULK_AT, ended).p95 for replayed in replays.values())
+        since, until = bulk_under_way(replays["beside bulk"])
+        beside, alone = (latency(replayed, since, until).p95 for replayed in replays.values())
         perfect, curve = self._perfect(steady(self.seconds))
         compared = self._compared(
             Scenario.BULK, replays, runs, perfect, [bar_of_bulk(Scenario.BULK, beside, alone)], curve
         )
-        compared.noted.update(bulk_took=ended - BULK_AT, p95_meanwhile=beside, p95_meanwhile_without_bulk=alone)
+        compared.noted.update(bulk_took=until - since, p95_meanwhile=beside, p95_meanwhile_without_bulk=alone)
         return compared
 
     def _compared(

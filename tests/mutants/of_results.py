@@ -6,7 +6,9 @@ from mutants.mutant import WORKERS, Mutant
 
 DOWNLOAD, COLLECTING = f"{WORKERS}/download.py", f"{WORKERS}/pipeline/collecting.py"
 COLLECTION, BUCKETS, PARSE = (f"{WORKERS}/results/{name}.py" for name in ("collection", "buckets", "parse"))
+PARTS = f"{WORKERS}/results/parts.py"
 TRANSFER, OF_COLLECTION = "integration/test_transfer_download.py", "unit/test_results_collect.py"
+OF_MERGING = "unit/test_merging.py"
 OF_DOWNLOAD, GUARDS = "unit/test_download.py", "integration/test_guards_of_results.py"
 
 RESULTS = (
@@ -198,16 +200,16 @@ RESULTS = (
         name="results: foreign IDs",
         protects="a batch gets the results of its own IDs and no others",
         file=COLLECTION,
-        old='                self._append(part, content, winners[_is_in(winners["id"], ids)])\n',
-        new="                self._append(part, content, winners)\n",
+        old='answered = _is_in(asked.ids, winners["key"])',
+        new='answered = asked.ids <= winners["key"].max(initial=0)',
         tests=(f"{OF_COLLECTION}::test_every_id_is_given_to_the_parts_that_hold_it",),
     ),
     Mutant(
         name="results: IDs nobody asked for",
         protects="what X says of other IDs reaches nobody",
         file=COLLECTION,
-        old='            known = _is_in(rows["id"], asked)\n',
-        new='            known = rows["id"] == rows["id"]\n',
+        old='            known = _is_in(rows["key"], asked)\n',
+        new='            known = rows["key"] == rows["key"]\n',
         tests=(f"{OF_COLLECTION}::test_ids_nobody_asked_for_are_counted_and_dropped",),
     ),
     Mutant(
@@ -229,26 +231,50 @@ RESULTS = (
     Mutant(
         name="results: rejected",
         protects="what X answered with an error is not counted as checked",
-        file=COLLECTION,
-        old='rejected = rows["rank"] == REJECTED_RANK\n        for kind',
-        new='rejected = rows["rank"] < REJECTED_RANK\n        for kind',
+        file=f"{WORKERS}/results/groups.py",
+        old='self._content.lines(rows[rows["rank"] != REJECTED_RANK])',
+        new="self._content.lines(rows)",
         tests=(f"{OF_COLLECTION}::test_rejected_ids_are_kept_apart",),
     ),
     Mutant(
         name="results: errors without an ID",
         protects="IDs that X could not read are not called compliant",
         file=COLLECTION,
-        old="        self._share_strays()\n        return",
-        new="        return",
+        old="strays if len({part.batch_id for part in self._parts}) == 1 else iter(())",
+        new="iter(())",
         tests=(f"{OF_COLLECTION}::test_errors_without_an_id_make_nothing_compliant",),
+    ),
+    Mutant(
+        name="results: errors of nobody",
+        protects="no batch is charged with errors that may be another's",
+        file=COLLECTION,
+        old="strays if len({part.batch_id for part in self._parts}) == 1 else iter(())",
+        new="strays",
+        tests=(f"{OF_COLLECTION}::test_errors_without_an_id_are_nobodys_where_batches_are_merged",),
     ),
     Mutant(
         name="results: ascending IDs",
         protects="a part that is not what was stored is refused",
-        file=f"{WORKERS}/results/index.py",
-        old="if int(ids[0]) <= previous or bool((ids[1:] <= ids[:-1]).any()):",
-        new="if int(ids[0]) < 0:",
+        file=PARTS,
+        old="(places[1:] == places[:-1]) & (ids[1:] <= ids[:-1])",
+        new="(places[1:] < places[:-1]) & (ids[1:] <= ids[:-1])",
         tests=(f"{OF_COLLECTION}::test_part_that_is_not_what_was_stored_is_refused",),
+    ),
+    Mutant(
+        name="results: whole part",
+        protects="IDs that the store lost are not called compliant",
+        file=PARTS,
+        old="    if part.bytes is not None and length != part.bytes:\n",
+        new="    if part.bytes == -1:\n",
+        tests=(f"{OF_MERGING}::test_part_that_was_cut_short_is_refused",),
+    ),
+    Mutant(
+        name="results: last line of a part",
+        protects="IDs of two parts are not read as one",
+        file=PARTS,
+        old='    if end not in {b"", b"\\n"}:\n',
+        new='    if end == b"":\n',
+        tests=(f"{OF_MERGING}::test_part_that_is_not_ascending_ids_is_named",),
     ),
     Mutant(
         name="results: gzip header",
@@ -262,8 +288,8 @@ RESULTS = (
         name="results: size of a message",
         protects="no event is longer than promised",
         file=f"{WORKERS}/results/summary.py",
-        old="if self._message_bytes + length > MESSAGE_BYTES or self.messages[-1] == MESSAGE_LINES:",
-        new="if not self.messages or self.messages[-1] == MESSAGE_LINES:",
+        old="if self._message_bytes + length > MESSAGE_BYTES or self._messages[-1] == MESSAGE_LINES:",
+        new="if not self._messages or self._messages[-1] == MESSAGE_LINES:",
         tests=(f"{OF_COLLECTION}::test_messages_are_small_enough_for_an_event",),
     ),
     Mutant(

@@ -5,11 +5,12 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from support.simulator_process import running_simulator
+from support.simulator_process import Simulator, running_simulator
 
 COMMAND = [sys.executable, "-m", "complyq_simulator"]
 
@@ -78,3 +79,16 @@ def test_it_ends_although_a_client_is_held_up() -> None:
             sim.process.terminate()
             assert connection.recv(1) == b""
     assert sim.process.returncode == 0
+
+
+def test_a_still_clock_goes_on_only_when_it_is_moved() -> None:
+    """Whoever simulates time decides when it passes."""
+    with running_simulator(still_clock=True) as simulator:
+        begun = _time_of(simulator)
+        assert _time_of(simulator) == begun
+        simulator.advance_clock(1.5)
+        assert _time_of(simulator) - begun == timedelta(seconds=1.5)
+
+
+def _time_of(simulator: Simulator) -> datetime:
+    return datetime.fromisoformat(json.loads(simulator._control("POST", "clock", {"advance": 0}))["now"])

@@ -84,7 +84,7 @@ class BucketContent:
         self._rows_path = rows_path
         self._lines_path = lines_path
         self._file = lines_path.open("a+b")  # a bucket without lines has no files yet
-        # A bucket of usual size is read at once; one of gigabytes (very long lines, endless copies) line by line.
+        # A bucket of usual size is read at once; one of gigabytes (very long lines, endless copies) piece by piece.
         size = lines_path.stat().st_size
         self._data = os.pread(self._file.fileno(), size, 0) if size <= _IN_MEMORY_BYTES else None
 
