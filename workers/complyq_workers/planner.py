@@ -166,11 +166,11 @@ def decide_next(
 
 
 def owners_of(jobs: Iterable[JobView]) -> dict[PartKey, Owner]:
-    """Return the plan that each part is in, of all plans that are not closed: of several the last."""
+    """Return the plan that each part is in, of all plans that are at work on theirs, or have just checked them."""
     return {
         (part.batch_id, part.part): Owner(job, part.attempt)
         for job in jobs
-        if job.plan and job.phase is not JobPhase.CLOSED
+        if job.plan and (job.phase is not JobPhase.CLOSED or (job.collected and job.collected.available))
         for part in job.plan.parts
     }
 
