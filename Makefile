@@ -3,12 +3,12 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 COMPOSE = $$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
-SOURCES := config producer workers simulator tests
+SOURCES := config producer workers simulator tests benchmarks
 
 # The tools of the environment come first, whatever is active in the shell that calls make.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: help setup demo test mutants simulate soak check audit format clean compose-up compose-down
+.PHONY: help setup demo test mutants simulate soak bench-scheduling check audit format clean compose-up compose-down
 
 help: ## list the targets
 	@printf 'make TARGET, where TARGET is one of\n\n'
@@ -36,6 +36,10 @@ simulate: ## play histories of a simulated world: every fault at every call, the
 soak: ## run workers among faults of all kinds and judge what comes of it; SECONDS=600, SEED=7 to repeat a run
 	@./scripts/setup.sh dev
 	@PYTHONPATH=tests $(BIN)/python -m soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+bench-scheduling: ## replay six hours of arrivals with merging and without, about ten minutes; ARGS='--hours 1 --check'
+	@./scripts/setup.sh dev
+	@$(BIN)/python benchmarks/scheduling.py $(ARGS)
 
 check: ## check format, lint, types and the directions of imports
 	@./scripts/setup.sh dev

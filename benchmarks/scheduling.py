@@ -4,7 +4,8 @@
 
 The producer, the steps of the workers and the simulator are the real ones; Celery, Redis and the clock are virtual. Time
 jumps from one event to the next. A step takes as much virtual time as its work really takes on this machine (`--charge 0`:
-none), each queue has a few workers, and messages and the store take no time beyond that. The store is in memory.
+none), each queue has a few workers, and messages take no time. The store is in memory; `--store-ms 20` has it answer as
+slowly as S3 may.
 
 Latency is from the second of a batch's arrival to its completed event. A batch without one when arrivals have ended (and
 ten minutes more) counts as if it had come with the last arrival: without merging, the true figures are worse.
@@ -51,6 +52,7 @@ def scheduling(  # noqa: PLR0913, PLR0917 - options
     processing_seconds: Annotated[float, typer.Option(help="How long X takes.")] = _DEFAULTS.processing_seconds,
     workers: Annotated[int, typer.Option(min=1, help="For each of the two queues.")] = _DEFAULTS.workers,
     charge: Annotated[float, typer.Option(min=0, help="Virtual seconds a second of work.")] = _DEFAULTS.charge,
+    store_ms: Annotated[float, typer.Option(min=0, help="Virtual milliseconds a request to the store.")] = 0.0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a picture of the first scenario, as SVG.")] = None,
     *,
@@ -64,6 +66,7 @@ def scheduling(  # noqa: PLR0913, PLR0917 - options
         poll_max_seconds=poll_max,
         workers=workers,
         charge=charge,
+        store_seconds=store_ms / 1000,
     )
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     all_compared = []

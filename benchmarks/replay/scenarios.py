@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from replay.arrivals import BULK_IDS, bursty, steady, steady_with_bulk
 from replay.bars import Bar, bar_of_bulk, bars_of_merging, bars_of_replay
-from replay.figures import Figures, Latency, bulk_under_way, figures, latency, latency_of, small, waited
+from replay.figures import Figures, Latency, bulk_under_way, figures, latency, latency_of, small
 from replay.perfect import least_total, never_waiting
 from replay.plot import Curve
 from replay.world import Conditions, replay
@@ -77,7 +77,14 @@ class Comparison:
         }
         runs = {name: figures(replayed) for name, replayed in replays.items()}
         perfect, curve = self._perfect(arrivals)
-        bars = bars_of_merging(scenario, self.seconds, runs["merged"], runs["one by one"], perfect.median)
+        bars = bars_of_merging(
+            scenario,
+            runs["merged"],
+            runs["one by one"],
+            perfect.median,
+            seconds=self.seconds,
+            judged=scenario is Scenario.STEADY,
+        )
         return self._compared(scenario, replays, runs, perfect, [*bars], curve)
 
     def _bulk_beside_small(self) -> Compared:
@@ -118,8 +125,9 @@ class Comparison:
         busy, best = (reach(times, self.conditions.processing_seconds) for reach in (never_waiting, least_total))
         perfect = Perfect(latency_of(busy), latency_of(best))
         better = min((busy, best), key=lambda latencies: latency_of(latencies).median)
-        return perfect, Curve("perfect", list(zip(times, better, strict=True)))
+        return perfect, Curve("perfect", [(at + waits, waits) for at, waits in zip(times, better, strict=True)])
 
 
 def _curve(name: str, replayed: Replayed) -> Curve:
-    return Curve(name, [(batch.arrival.at, waited(replayed, batch)) for batch in small(replayed)])
+    ends = ((batch.arrival.at, batch.completed) for batch in small(replayed))
+    return Curve(name, sorted((end, end - at) for at, end in ends if end is not None))

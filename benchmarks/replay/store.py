@@ -27,15 +27,16 @@ class ReplayStore(MemoryStore):
         calls: how often the store was asked for what, where S3 would take money for it.
     """
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: VirtualClock, request_seconds: float = 0.0) -> None:
         super().__init__(clock.now)
+        self._request_seconds = request_seconds
         self.calls: Counter[str] = Counter()
         self._time = clock
         self._bodies: dict[bytes, bytes] = {}
 
     def create(self, key: str, body: bytes) -> bool:
         """Create the object unless the key exists; who is second by the order of the replay is so in virtual time."""
-        self.calls["write"] += 1
+        self._ask("write")
         created = super().create(key, self._shared(body) if "/ids/" in key else body)
         if not created:
             ahead = super().read(key).modified_at - self._time.now()
@@ -44,7 +45,7 @@ class ReplayStore(MemoryStore):
 
     def read(self, key: str) -> StoredObject:
         """Return the whole object, or raise ObjectNotFoundError."""
-        self.calls["read"] += 1
+        self._ask("read")
         stored = super().read(key)
         if stored.modified_at > self._time.now():
             raise ObjectNotFoundError(f"no object {key} yet")
@@ -52,22 +53,27 @@ class ReplayStore(MemoryStore):
 
     def info(self, key: str) -> ObjectInfo | None:
         """Return what is known of the object, or None if there is none."""
+        self._ask("head")
         info = super().info(key)
         return None if info is None or info.modified_at > self._time.now() else info
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects under `prefix` behind `after`, ascending by key."""
-        self.calls["list"] += 1
+        self._ask("list")
         now = self._time.now()
         return (info for info in super().list(prefix, after=after) if info.modified_at <= now)
 
     def delete(self, key: str) -> None:
         """Remove the object; with the marker of a batch or of a job what only they needed goes too."""
-        self.calls["delete"] += 1
+        self._ask("delete")
         super().delete(key)
         with self._time.stopped():
             for obsolete in _obsolete_without(key, super().list):
                 super().delete(obsolete)
+
+    def _ask(self, what: str) -> None:
+        self.calls[what] += 1
+        self._time.sleep(self._request_seconds)
 
     def _shared(self, body: bytes) -> bytes:
         """Return the same bytes, from the batch that brought them first."""

@@ -51,6 +51,15 @@ class VirtualClock:
         self._since += seconds
 
     @contextmanager
+    def side_by_side(self, threads: int) -> Iterator[None]:
+        """Do what so many threads do together: what one of them waits for, the others do meanwhile."""
+        since = self._since
+        try:
+            yield
+        finally:
+            self._since = since + (self._since - since) / threads
+
+    @contextmanager
     def stopped(self) -> Iterator[None]:
         """Do what is no work of the one who works just now: it takes no time."""
         stopped_at = perf_counter()

@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from complyq_producer import Producer
 from complyq_producer.ledger import Ledger
@@ -18,7 +18,7 @@ from complyq_producer.model import ComplianceType
 from complyq_workers.coordination import MemoryCoordination
 from complyq_workers.pipeline import Limits, Pipeline, Ports, Remote
 from complyq_workers.sealing import Sealer
-from complyq_workers.together import one_by_one
+from complyq_workers.together import THREADS, one_by_one
 from complyq_workers.x import StaticBearer, XClient
 from replay.answers import SEED, Answers
 from replay.queues import Queues
@@ -27,12 +27,15 @@ from replay.store import ReplayStore
 from replay.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from complyq_producer.ledger import JobView
     from complyq_producer.live import LiveView
     from replay.arrivals import Arrival
     from replay.simulated_x import Entry
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 TYPE = ComplianceType.TWEETS
 DRAIN_SECONDS = 600.0
@@ -56,6 +59,8 @@ class Conditions:
     """For each of the two queues."""
     charge: float = 1.0
     """How much virtual time a second of real work takes."""
+    store_seconds: float = 0.0
+    """How long the store takes to answer a request; as many as production has threads are asked side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,8 @@ def replay(
 ) -> Replayed:
     """Replay arrivals until all is answered, or at most `DRAIN_SECONDS` longer than they come."""
     begun = perf_counter()
-    with TemporaryDirectory(dir=SPOOL_IN_MEMORY if SPOOL_IN_MEMORY.is_dir() else None) as spool, _x(conditions) as x:
+    folder = SPOOL_IN_MEMORY if SPOOL_IN_MEMORY.is_dir() else None
+    with TemporaryDirectory(prefix="complyq-replay-", dir=folder) as spool, _x(conditions) as x:
         world = _World(x, Path(spool), conditions, merge=merge)
         end = world.run(arrivals, seconds, progress)
         return world.told(seconds, end, perf_counter() - begun)
@@ -118,7 +124,7 @@ class _World:
         self._conditions = conditions
         self._merge = merge
         self._clock = VirtualClock(x.epoch(), charge=conditions.charge)
-        self._store = ReplayStore(self._clock)
+        self._store = ReplayStore(self._clock, conditions.store_seconds)
         self._answers = Answers(self._clock, conditions.flagged_rate)
         self._accepted: dict[str, tuple[Arrival, int]] = {}
         self._queues = Queues(Pipeline(self._ports(spool)), self._clock, conditions.workers)
@@ -185,8 +191,13 @@ class _World:
             limits=_limits(self._conditions, self._x.api_url, spool, merge=self._merge),
             clock=self._clock,
             keep_lease=lambda _: nullcontext(),  # no step outlasts its lease
-            together=one_by_one,
+            together=self._together,
         )
+
+    def _together(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        waiting = list(items)
+        with self._clock.side_by_side(min(THREADS, len(waiting)) or 1):
+            return one_by_one(work, waiting)
 
     def _keep_up(self) -> None:
         """Have the simulator's clock show what the virtual one shows."""

@@ -3,7 +3,7 @@
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -144,11 +144,13 @@ def test_requests_are_counted_by_x_s_windows() -> None:
     assert most_in_a_window([]) == 0
 
 
-def test_the_comparison_after_hours_is_not_judged_after_minutes() -> None:
-    """The backlog without merging has to grow first."""
+def test_what_cannot_be_judged_is_only_shown() -> None:
+    """The backlog without merging has to grow for hours, and nobody can know when a burst ends."""
     seen = figures(replayed([answered(0.0, 1.0, 90.0)], jobs=[]))
-    met = [bar.met for bar in bars_of_merging("steady", 300, seen, seen, 89.5)]
+    met = [bar.met for bar in bars_of_merging("steady", seen, seen, 89.5, seconds=300, judged=True)]
     assert met == [None, True]
+    met = [bar.met for bar in bars_of_merging("bursty", seen, seen, 10.0, seconds=30_000, judged=False)]
+    assert met == [None, None]
 
 
 def test_the_picture_stands_by_itself() -> None:
@@ -156,7 +158,18 @@ def test_the_picture_stands_by_itself() -> None:
     picture = latency_plot("Latency", [Curve("a & b", [(float(at), 60.0 + at) for at in range(5000)])])
     root = ET.fromstring(picture)  # noqa: S314 - our own
     line = next(element for element in root.iter() if element.tag.endswith("polyline"))
-    assert len(line.attrib["points"].split()) <= 400
+    assert len(line.attrib["points"].split()) <= 120
     assert "a &amp; b" in picture
     assert "prefers-color-scheme: dark" in picture
     assert "href" not in picture
+
+
+def test_waiting_side_by_side_takes_as_long_as_the_share_of_one() -> None:
+    """Eight requests by four threads take the time of two; time in which nobody works does not pass."""
+    clock = VirtualClock(datetime(2026, 11, 1, tzinfo=UTC), charge=0.0)
+    clock.begin(100.0)
+    with clock.side_by_side(4), clock.stopped():
+        for _ in range(8):
+            clock.sleep(0.5)
+    assert clock.seconds() == 101.0
+    assert clock.now() - clock.epoch == timedelta(seconds=101)

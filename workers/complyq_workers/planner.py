@@ -157,8 +157,7 @@ def decide_next(
     """
     drafting = _Drafting(candidates, jobs, rules, now)
     if trouble.x_at_fault:
-        is_over = trouble.since is None or now >= trouble.since + pause_after(trouble.failures, rules)
-        return Decision(drafting.probe() if is_over else None)
+        return Decision(None if _is_within(trouble.since, trouble.failures, rules, now) else drafting.probe())
     # Jobs that find out who is to blame take turns with those of all others.
     turns = [drafting.half, drafting.pool] if next_number(jobs) % 2 else [drafting.pool, drafting.half]
     draft = next(filter(None, (turn() for turn in turns)), None)
@@ -175,10 +174,10 @@ def owners_of(jobs: Iterable[JobView]) -> dict[PartKey, Owner]:
     }
 
 
-def left_of(split: JobView, owners: Mapping[PartKey, Owner]) -> list[PlannedPart]:
+def left_of(split: JobView, owners: Mapping[PartKey, Owner]) -> set[PartKey]:
     """Return the parts of a split plan that are in no later plan."""
-    parts = split.plan.parts if split.plan else []
-    return [part for part in parts if owners[part.batch_id, part.part].job is split]
+    keys = ((part.batch_id, part.part) for part in (split.plan.parts if split.plan else ()))
+    return {key for key in keys if owners[key].job is split}
 
 
 def plannable(view: BatchView, max_attempts: int) -> list[int]:
@@ -234,17 +233,19 @@ class _Drafting:
         return self._fill(_Load(self._rules, held, only=chosen), self._candidates, may_pause=False)
 
     def _half_of(self, job: JobView, batches: int) -> Draft | None:
-        parts = [
-            RankedPart(self._now, part.batch_id, part.part, part.count, part.bytes, part.of)
-            for part in left_of(job, self._owners)
-        ]
+        keys = left_of(job, self._owners)
+        parts = [part for part in self._candidates.ordered if part.key in keys]
         left = replace(self._candidates, ordered=parts)
-        chosen: dict[BatchId, None] = {}
-        for part, _ in left.waiting(lambda part: part.batch_id not in chosen):
-            chosen[part.batch_id] = None
+        chosen: set[BatchId] = set()
+        is_pausing = False
+        for part, view in left.waiting(lambda part: part.batch_id not in chosen):
+            if self._is_pausing(view):
+                is_pausing = True
+                continue
+            chosen.add(part.batch_id)
             if len(chosen) >= -(-batches // 2):
                 break
-        if not chosen:
+        if not chosen and not is_pausing:
             self.resolved.append(job)
         return self._fill(_Load(self._rules, ()), replace(left, ordered=[p for p in parts if p.batch_id in chosen]))
 
@@ -259,12 +260,12 @@ class _Drafting:
         return 1 + max(len(view.attempts.get(part.part, ())) if view else 0, owner.attempt if owner else 0)
 
     def _is_pausing(self, view: BatchView | None) -> bool:
-        """Whether a batch that failed alone has to wait. By the clock of whoever saw it fail, so never for long."""
+        """Whether a batch that failed alone has to wait."""
         failures = _failures(view)
         if view is None or not failures:
             return False
         last = max(attempt.recorded_at for attempts in view.attempts.values() for attempt in attempts)
-        return last <= self._now < last + pause_after(failures, self._rules)
+        return _is_within(last, failures, self._rules, self._now)
 
 
 class _Load:
@@ -306,8 +307,14 @@ def pause_after(failures: int, rules: Rules) -> timedelta:
     return min(rules.pause * float(2**doublings), MAX_PAUSE)
 
 
+def _is_within(since: datetime | None, failures: int, rules: Rules, now: datetime) -> bool:
+    """Whether the pause after a failure lasts. By the clock of whoever saw it, which may be ahead: never for long."""
+    return since is not None and since <= now < since + pause_after(failures, rules)
+
+
 def _failures(view: BatchView | None) -> int:
-    return max(map(view.failures, view.attempts), default=0) if view else 0
+    """Return how often what is left of a batch failed alone."""
+    return max(map(view.failures, view.unchecked_parts()), default=0) if view else 0
 
 
 def _tries(view: BatchView | None) -> int:

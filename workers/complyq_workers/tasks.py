@@ -86,7 +86,7 @@ def follow(task: Task, outcome: Outcome) -> None:
             reach("messages.send")
         for hint, seconds in outcome.later:
             task.app.send_task(hint.task, args=hint.args, countdown=seconds)
-            reach("messages.send")
+            reach("messages.send_later")
     except (OperationalError, OSError) as error:
         log.warning("hint_not_sent", error=str(error))
     if outcome.again_in is not None:

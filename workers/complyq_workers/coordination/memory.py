@@ -201,6 +201,10 @@ class MemoryCoordination:
 
     # What else status sees
 
+    def answers(self) -> bool:
+        """Memory is always there."""
+        return True
+
     @property
     def jobs(self) -> dict[ComplianceType, LiveJob]:
         """What the slots are doing, of all types."""

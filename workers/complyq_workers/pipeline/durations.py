@@ -61,7 +61,7 @@ def ready_at(expected: Expectation) -> float | None:
     """Return how many seconds after its upload a job's end is so near that the next one is made ready."""
     if expected.early < SHORTEST_AHEAD:
         return None
-    return expected.early - min(1.0 + expected.early / 20, LONGEST_LEAD)
+    return expected.early - min(1.0 + expected.early / 50, LONGEST_LEAD)
 
 
 def ends_soon(ports: Ports, job: JobView) -> bool:

@@ -18,7 +18,7 @@ from complyq_workers.pipeline.blame import trouble_of
 from complyq_workers.pipeline.durations import ends_soon
 from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
 from complyq_workers.pipeline.looking import look, needs_settling
-from complyq_workers.pipeline.queue_display import show_queue
+from complyq_workers.pipeline.queue_display import is_queue_shown, show_queue
 from complyq_workers.pipeline.step import Hint, Outcome, again, done
 from complyq_workers.planner import Candidates, Draft, Rules, decide_next, next_number, owners_of
 from complyq_workers.ranking import ranked
@@ -39,13 +39,16 @@ def plan(ports: Ports, type_: ComplianceType, lease: StepLease) -> Outcome:
     # else that plan has the number that we are about to use, and creating ours fails. A plan that only a newer version
     # can read may hold the slot, so that the type waits.
     jobs = ports.ledger.marked_jobs(type_)
+    running = [job for job in jobs if job.plan and job.holds_slot]
+    is_busy = len(running) > 1 or any(not ends_soon(ports, job) for job in running)
+    if is_busy and is_queue_shown(ports, type_):
+        return done(*(hint for job in running for hint in job_hints(job)))
     batches = ports.known.open(type_)
     lease.check()
     _close_markers(ports, [job for job in jobs[:-1] if job.phase is JobPhase.CLOSED])
     ordered = ranked(batches)
     show_queue(ports, type_, batches, ordered, owners_of(jobs))
-    running = [job for job in jobs if job.plan and job.holds_slot]
-    if len(running) > 1 or any(not ends_soon(ports, job) for job in running):
+    if is_busy:
         return done(*(hint for job in running for hint in job_hints(job)))
     candidates = Candidates(ordered, partial(look, ports), ports.limits.max_attempts)
     outcome = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))

@@ -20,6 +20,11 @@ SHOWN_A_SECOND = 2000.0
 """A long queue is not worth showing at each new batch."""
 
 
+def is_queue_shown(ports: Ports, type_: ComplianceType) -> bool:
+    """Whether what is shown is new enough."""
+    return ports.coordination.seconds_until_due(_shown(type_)) > 0
+
+
 def show_queue(
     ports: Ports,
     type_: ComplianceType,
@@ -36,21 +41,21 @@ def show_queue(
         ordered: their parts, in order.
         held: those that are in a job already.
     """
-    shown = f"queue_shown:{type_}"
-    if ports.coordination.seconds_until_due(shown) > 0:
+    if is_queue_shown(ports, type_):
         return
     where = places(ordered, held, ports.limits.max_upload_bytes)
     waiting = {place.batch_id for place in where}
     queue = LiveQueue(
         batches=len(where),
-        ids=sum(sum(batch.counts) for batch in batches if batch.batch_id in waiting),
+        ids=sum(part.count for part in ordered if part.key not in held),
         oldest=min((batch.accepted_at for batch in batches if batch.batch_id in waiting), default=None),
         late=_late(ports, type_, batches, where),
+        jobs=1 + max((place.jobs_ahead for place in where), default=-1),
         shown_at=ports.clock.now(),
         places=where,
     )
     ports.coordination.show_queue(type_, queue)
-    ports.coordination.postpone(shown, len(where) / SHOWN_A_SECOND)
+    ports.coordination.postpone(_shown(type_), len(where) / SHOWN_A_SECOND)
 
 
 def _late(ports: Ports, type_: ComplianceType, batches: Sequence[WaitingBatch], where: Sequence[LivePlace]) -> int:
@@ -63,3 +68,7 @@ def _late(ports: Ports, type_: ComplianceType, batches: Sequence[WaitingBatch], 
         ends = ports.clock.now() + timedelta(seconds=(place.jobs_ahead + 1) * (seconds or 0.0))
         late += deadline is not None and deadline < ends
     return late
+
+
+def _shown(type_: ComplianceType) -> str:
+    return f"queue_shown:{type_}"
