@@ -79,6 +79,7 @@ def scheduling(  # noqa: PLR0913, PLR0917 - options
     if json_file:
         json_file.write_text(json.dumps(as_json(conditions, all_compared), indent=1) + "\n")
     if plot:
+        plot.parent.mkdir(parents=True, exist_ok=True)
         plot.write_text(_picture(all_compared[0]))
     if check and any(bar.met is False for bar in bars):
         raise typer.Exit(1)

@@ -134,7 +134,9 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_capitals)] = "INFO"
     """The least severe log lines that are written: DEBUG, INFO, WARNING, ERROR or CRITICAL."""
     metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    """Reserved, without effect yet: TCP port on which a worker serves its metrics; unset: none."""
+    """TCP port on which `complyq worker` serves metrics for Prometheus, in a process of its own; unset: none."""
+    metrics_host: str = "127.0.0.1"
+    """The address of this machine on which metrics are served, without a password; 0.0.0.0: all of its addresses."""
     lease_seconds: Seconds = 30.0
     """Seconds after which the step of a worker that fell silent may be taken over."""
     sweep_seconds: Seconds = 20.0

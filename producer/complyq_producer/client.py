@@ -29,10 +29,11 @@ from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import Ledger
 from complyq_producer.live import LiveView, RedisLiveView, connect_redis
 from complyq_producer.model import BatchId, ComplianceType, Priority, new_batch_id
+from complyq_producer.overview import Overview, read_overview
 from complyq_producer.parked import ParkedWork, parked_facts, parked_work
 from complyq_producer.poke import CeleryPoke, Poke
 from complyq_producer.results import Result, read_results
-from complyq_producer.status import BatchStatus, batch_status
+from complyq_producer.status import BatchStatus, batch_status, open_statuses
 from complyq_producer.store import open_store
 
 if TYPE_CHECKING:
@@ -178,8 +179,11 @@ class Producer:
     def open_batches(self) -> Iterator[BatchStatus]:
         """Return the status of every batch that has not ended (or whose end is not published yet)."""
         for type_ in ComplianceType:
-            for view in self._ledger.open_batches(type_):
-                yield batch_status(view, self._ledger, self._live)
+            yield from open_statuses(type_, self._ledger, self._live)
+
+    def overview(self) -> Overview:
+        """Return what is going on: slots, queues, request budget. Reads little, however many batches are open."""
+        return read_overview(self._ledger, self._live, self._now())
 
     def results(self, batch_id: str) -> Iterator[Result]:
         """Stream the results of a completed batch, sorted by ID. IDs that are absent are compliant.

@@ -61,6 +61,8 @@ class LiveQueue(msgspec.Struct, frozen=True, kw_only=True):
     """When the batch that waits longest was accepted."""
     late: int
     """How many batches may miss their deadline."""
+    jobs: int = 0
+    """How many jobs it takes to carry all of it; 0 in what a worker of an older version shows."""
     shown_at: datetime
     places: list[LivePlace] = msgspec.field(default_factory=list)
     """Of the first batches, in order; left out where only the queue as a whole is asked for."""
@@ -81,6 +83,9 @@ class LiveBudget(msgspec.Struct, frozen=True, kw_only=True):
 
 class LiveView(Protocol):
     """Reads the live state of the workers."""
+
+    def answers(self) -> bool:
+        """Whether there is anybody to ask: where not, nothing is known, and asking may take seconds each time."""
 
     def job(self, type_: ComplianceType) -> LiveJob | None:
         """Return what the slot of a type is doing, or None if that is not known."""
@@ -104,6 +109,10 @@ class RedisLiveView:
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._redis = client
         self._keys = RedisKeys(namespace)
+
+    def answers(self) -> bool:
+        """Whether Redis can be reached."""
+        return self._known(lambda: bool(self._redis.ping()), unknown=False)
 
     def job(self, type_: ComplianceType) -> LiveJob | None:
         """Return what the slot of a type is doing, or None if that is not known."""

@@ -80,6 +80,10 @@ class RedisKeys:
         """How often a step failed in a row."""
         return f"{self.prefix}failures:{name}"
 
+    def counted(self, name: str, type_: ComplianceType) -> str:
+        """How many of something there were, for metrics. It never ends by itself."""
+        return f"{self.prefix}counted:{name}:{type_}"
+
     def published(self, batch_id: BatchId) -> str:
         """Which events of a batch are on the results queue."""
         return f"{self.prefix}published:{batch_id}"

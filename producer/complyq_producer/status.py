@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from complyq_producer.estimates import expect
+from complyq_producer.activity import Activity, read_activity
 from complyq_producer.facts import utc_now
+from complyq_producer.forecast import end_of_job, end_of_queue, jobs_until
 from complyq_producer.ledger import BatchView, JobPhase, JobView, Ledger
 from complyq_producer.model import BatchId, BatchState, ComplianceType, Priority
 from complyq_producer.parked import ParkedWork, parked_facts, parked_work
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from complyq_producer.live import LivePlace, LiveView
 
 
@@ -24,6 +27,10 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     remote_id: str | None
     status: str
     error: str | None = None
+    ids: int = 0
+    """How many IDs it carries, of all its batches together."""
+    batches: int = 0
+    """How many batches share it."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +38,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     phase: str
     since: datetime | None = None
+    """Since when the batch's job has the slot, while it has."""
     bytes_done: int = 0
     bytes_total: int = 0
 
@@ -61,11 +69,13 @@ class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What crashed whoever worked on it, and waits for somebody to look at it: see `Producer.release`."""
     position: int | None
     """Place in the queue, from 1, while it waits and workers run."""
+    jobs_ahead: int | None
+    """How many jobs of the queue run before the one that carries its last part, while a part waits and workers run."""
     progress: Progress | None
     estimate: datetime | None
-    """When it may end, from how long jobs of the type took lately; None where nothing is known to go by."""
+    """When X may be done with its last part, from how long jobs of the type took; None where nothing is known to go by."""
     late: bool
-    """Whether it has a deadline that the estimate passes, or that has passed."""
+    """Whether it has a deadline that the estimate passes, or that had passed before it ended."""
     cancel_requested: bool
     error: str | None
     accepted_at: datetime
@@ -74,12 +84,29 @@ class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus:
     """Put together the status of a batch."""
-    record = view.record
-    jobs = _jobs(view, ledger)
+    type_, marked = view.record.type, () if view.outcome else ledger.marked_jobs(view.record.type)
+    activity = Activity(marked, redis_answers=False) if view.outcome else read_activity(type_, marked, live)
+    return _status(view, ledger, live, activity, _carriers(marked))
+
+
+def open_statuses(type_: ComplianceType, ledger: Ledger, live: LiveView) -> Iterator[BatchStatus]:
+    """Put together the status of each open batch of a type; what they have in common is read once."""
+    activity = read_activity(type_, ledger.marked_jobs(type_), live)
+    carriers = _carriers(activity.jobs)
+    for view in ledger.open_batches(type_):
+        yield _status(view, ledger, live, activity, carriers)
+
+
+def _status(
+    view: BatchView, ledger: Ledger, live: LiveView, activity: Activity, carriers: Mapping[BatchId, list[JobView]]
+) -> BatchStatus:
+    record, now = view.record, utc_now()
+    jobs = _jobs(view, ledger, carriers)
     checked = [part.results for part in view.counted_parts()]
-    parked = [parked_work(view, fact) for fact in parked_facts(view, utc_now())]
-    place = None if view.outcome else live.position(record.type, record.batch_id)
-    estimate = None if view.outcome or parked else _estimate(view, jobs, place, live)
+    parked = [parked_work(view, fact) for fact in parked_facts(view, now)]
+    waits = view.is_wanted and bool(_waiting_parts(view, jobs)) and activity.redis_answers
+    place = live.position(record.type, record.batch_id) if waits else None
+    estimate = _estimate(view, jobs, place, activity, now) if view.is_wanted and not parked else None
     return BatchStatus(
         batch_id=record.batch_id,
         type=record.type,
@@ -101,9 +128,10 @@ def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus
         jobs=[_job_status(job) for job in jobs],
         parked=parked,
         position=place.place if place and not jobs else None,
-        progress=None if view.outcome else _progress(view, jobs, live),
+        jobs_ahead=jobs_until(activity, place) - 1 if place else None,
+        progress=None if view.outcome else _progress(jobs, activity),
         estimate=estimate,
-        late=_is_late(view, estimate),
+        late=_is_late(view, estimate, now),
         cancel_requested=view.cancel_requested,
         error=view.outcome.error if view.outcome else None,
         accepted_at=view.accepted_at,
@@ -111,17 +139,29 @@ def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus
     )
 
 
-def _jobs(view: BatchView, ledger: Ledger) -> list[JobView]:
+def _carriers(jobs: Sequence[JobView]) -> dict[BatchId, list[JobView]]:
+    """Return the jobs that carry each batch."""
+    carriers: dict[BatchId, list[JobView]] = {}
+    for job in jobs:
+        for batch_id in job.plan.batch_ids if job.plan else ():
+            carriers.setdefault(batch_id, []).append(job)
+    return carriers
+
+
+def _jobs(view: BatchView, ledger: Ledger, carriers: Mapping[BatchId, list[JobView]]) -> list[JobView]:
     """Read the jobs that carried the batch: those of its attempts and results, and the open ones that name it."""
-    type_ = view.record.type
+    jobs = {job.keys.plan_number: job for job in carriers.get(view.record.batch_id, ())}
     past = {attempt.plan for attempts in view.attempts.values() for attempt in attempts if attempt.plan}
     past |= {part.plan for part in view.checked.values()}
-    jobs = {number: ledger.job(type_, number) for number in past}
-    if view.outcome is None:
-        for job in ledger.marked_jobs(type_):
-            if job.plan and view.record.batch_id in job.plan.batch_ids:
-                jobs[job.keys.plan_number] = job
+    jobs |= {number: ledger.job(view.record.type, number) for number in past - jobs.keys()}
     return [jobs[number] for number in sorted(jobs)]
+
+
+def _waiting_parts(view: BatchView, jobs: list[JobView]) -> set[int]:
+    """Return the parts that are to be checked and that no job is at work on."""
+    at_work = (job.plan for job in jobs if job.plan and job.phase not in {JobPhase.CLOSED, JobPhase.SPLIT})
+    held = {part.part for plan in at_work for part in plan.parts if part.batch_id == view.record.batch_id}
+    return set(view.unchecked_parts()) - held
 
 
 def _state(view: BatchView, jobs: list[JobView], place: LivePlace | None) -> BatchState:
@@ -139,47 +179,35 @@ def _job_status(job: JobView) -> JobStatus:
         remote_id=job.remote_id,
         status=finished.status if finished else str(job.phase),
         error=finished.error if finished else None,
+        ids=job.count,
+        batches=len(job.plan.batch_ids) if job.plan else 0,
     )
 
 
-def _progress(view: BatchView, jobs: list[JobView], live: LiveView) -> Progress | None:
-    running = next((job for job in jobs if job.phase is not JobPhase.CLOSED), None)
-    if running is None:
+def _progress(jobs: list[JobView], activity: Activity) -> Progress | None:
+    """Tell of the job that has the slot or will have it, else of the last one that is not closed."""
+    left = [job for job in jobs if job.phase is not JobPhase.CLOSED]
+    holding = [job for job in left if job.holds_slot]
+    if not left:
         return None
-    now = live.job(view.record.type)
-    if now is None or now.plan != running.keys.plan_number:
-        return Progress(phase=str(running.phase))
-    return Progress(phase=now.phase, since=now.since, bytes_done=now.bytes_done, bytes_total=now.bytes_total)
+    job = holding[0] if holding else left[-1]
+    shown, since = activity.shown_of(job), activity.slot_since(job)
+    if shown is None:
+        return Progress(phase=str(job.phase), since=since)
+    return Progress(phase=shown.phase, since=since, bytes_done=shown.bytes_done, bytes_total=shown.bytes_total)
 
 
-def _estimate(view: BatchView, jobs: list[JobView], place: LivePlace | None, live: LiveView) -> datetime | None:
-    """Tell when the last part of a batch may be checked, from how long jobs like those before it took."""
-    durations = live.durations(view.record.type)
-    running = next((job for job in jobs if job.plan and job.holds_slot), None)
-    current = live.job(view.record.type)
-    expected = expect(durations, running.count if running else view.record.unique)
-    if expected is None or (place is None and running is None):
-        return None
-    to_come = place.jobs_ahead + 1 if place else 0
-    return estimated_end(
-        utc_now(), expected.likely, since=current.since if current else None, jobs_to_come=to_come
-    )
+def _estimate(
+    view: BatchView, jobs: list[JobView], place: LivePlace | None, activity: Activity, now: datetime
+) -> datetime | None:
+    """Tell when the last part of a batch may be checked: parts may wait, while others are in a job."""
+    if _waiting_parts(view, jobs):
+        return end_of_queue(activity, jobs_until(activity, place), now) if place else None
+    holding = [job.keys.plan_number for job in jobs if job.plan and job.holds_slot]
+    return end_of_job(activity, max(holding), now) if holding else None
 
 
-def _is_late(view: BatchView, estimate: datetime | None) -> bool:
+def _is_late(view: BatchView, estimate: datetime | None, now: datetime) -> bool:
     deadline = view.record.deadline
-    ends = view.outcome.recorded_at if view.outcome else max(utc_now(), estimate or utc_now())
+    ends = view.outcome.recorded_at if view.outcome else max(now, estimate or now)
     return deadline is not None and ends > deadline
-
-
-def estimated_end(now: datetime, job_seconds: float, *, since: datetime | None, jobs_to_come: int) -> datetime:
-    """Estimate when the last of some jobs ends.
-
-    Args:
-        now: the time.
-        job_seconds: how long a job takes.
-        since: when the job that has the slot began, if one has it.
-        jobs_to_come: how many follow it, the last one of interest included.
-    """
-    begun = (now - since).total_seconds() if since else job_seconds
-    return now + timedelta(seconds=max(0.0, job_seconds - begun) + jobs_to_come * job_seconds)

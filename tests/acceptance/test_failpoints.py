@@ -12,7 +12,17 @@ from complyq_producer.model import ComplianceType, new_batch_id
 from complyq_workers.failpoints import Action, When
 from complyq_workers.failpoints.ports import STEPS
 from support.broker_entries import Broker, entry
-from support.failpoint_cases import CASES, CHUNKED, DIRECT, PLAIN, Journey, Submitted
+from support.failpoint_cases import (
+    CASES,
+    CHUNKED,
+    DIRECT,
+    MERGED,
+    PAGED,
+    PLAIN,
+    WITH_OTHERS,
+    Journey,
+    Submitted,
+)
 from support.failpoint_checks import assert_exact, assert_nothing_unforeseen
 from support.failpoint_site import PATIENCE, Site, Sites, await_death
 from support.real_workers import wait_until
@@ -22,12 +32,13 @@ pytestmark = pytest.mark.timeout(4 * PATIENCE)
 TWEETS = ComplianceType.TWEETS
 EIGHT_DAYS = 8 * 86_400
 
-FIRST = {f"coordination.take_step.{step}": PLAIN for step in sorted(STEPS)}
+FIRST = {name: journey for name, journey in CASES.items() if name.startswith("coordination.take_step.")}
 """What a step does first. The rest is told by what comes after the side effect before."""
 
 CRASHES = {
     **FIRST,
     "store.create.plan": PLAIN,
+    "store.create_from.payload": MERGED,
     "x.create_job": PLAIN,
     "x.send_chunk": CHUNKED,
     "x.put_whole": DIRECT,
@@ -40,6 +51,8 @@ ENDS = {f"coordination.end_step.{step}" for step in STEPS}
 
 FREEZES = {
     "store.create.plan": PLAIN,
+    "store.create_from.payload": MERGED,
+    "store.create.merged": MERGED,
     "store.create.created": PLAIN,
     "x.start_session": PLAIN,
     "store.create.session": PLAIN,
@@ -49,6 +62,7 @@ FREEZES = {
     "store.create.finished": PLAIN,
     "coordination.release_slot": PLAIN,
     "store.create_from.results": PLAIN,
+    "store.create.page": PAGED,
     "store.create.collected": PLAIN,
     "store.create.outcome": PLAIN,
     "events.publish.results": PLAIN,
@@ -72,6 +86,14 @@ def test_a_worker_killed_after_a_side_effect_is_replaced(sites: Sites, name: str
     kill_and_replace(sites, CASES[name], name, hit=hit)
 
 
+@pytest.mark.parametrize(("name", "journey", "hit"), WITH_OTHERS)
+def test_a_worker_killed_at_a_job_of_several_batches_is_replaced(
+    sites: Sites, name: str, journey: Journey, hit: int
+) -> None:
+    """Each batch gets its own results, also where a job was split, or made ready while another one ran."""
+    kill_and_replace(sites, journey, name, hit=hit, times=1)
+
+
 @pytest.mark.parametrize("name", FIRST)
 def test_a_worker_killed_before_its_first_side_effect_is_replaced(sites: Sites, name: str) -> None:
     """The message that it had taken is not needed."""
@@ -83,16 +105,20 @@ def test_a_worker_killed_before_it_asks_for_a_job_is_replaced(sites: Sites) -> N
     kill_and_replace(sites, PLAIN, "x.create_job", when=When.BEFORE)
 
 
-def kill_and_replace(sites: Sites, journey: Journey, name: str, *, hit: int = 1, when: When = When.AFTER) -> None:
+def kill_and_replace(
+    sites: Sites, journey: Journey, name: str, *, hit: int = 1, when: When = When.AFTER, times: int | None = None
+) -> None:
     """Run a journey on which the worker dies at a failpoint and another carries on."""
-    with sites.use(journey.contract) as site:
+    times = times or hit
+    with sites.use(journey.contract, journey.processing_seconds) as site:
         worker, jobs = site.worker or site.start_worker(), site.jobs_made()
         site.points.arm(name, when=when, hit=hit, then=Action.KILL_WORKER)
-        submitted = journey.begin(site, hit)
+        submitted = journey.begin(site, times)
         await_death(worker, site, name)
         site.start_worker()
+        journey.go_on(site, submitted)
         assert_exact(site, journey, submitted)
-        assert site.jobs_made() - jobs == journey.jobs(hit)
+        assert site.jobs_made() - jobs == journey.jobs(times)
 
 
 @pytest.mark.parametrize("name", CRASHES)

@@ -11,12 +11,13 @@ from complyq_producer.estimates import JobDuration
 from complyq_producer.live import LiveJob, LivePlace, LiveQueue, RedisLiveView
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_producer.redis_keys import RedisKeys
-from complyq_workers.coordination import CoordinationError, Quota, RedisCoordination
+from complyq_workers.coordination import CoordinationError, Counter, Quota, RedisCoordination
 from support.coordinations import Case
 from support.tcp_proxy import running_tcp_proxy
 
 TWEETS, USERS = ComplianceType.TWEETS, ComplianceType.USERS
 HOUR, DAY = 3600, 86_400
+LATE = Counter.BATCHES_ENDED_LATE
 JOB = LiveJob(plan=3, phase="uploading", since=datetime(2026, 11, 22, tzinfo=UTC), bytes_done=5, bytes_total=9)
 QUEUE = LiveQueue(batches=3, ids=700, oldest=JOB.since, late=1, shown_at=JOB.since)
 
@@ -244,6 +245,24 @@ def test_estimates_rest_on_the_last_fifty_jobs(case: Case) -> None:
     assert case.view.durations(USERS) == []
 
 
+def test_metrics_see_who_holds_the_slot(case: Case) -> None:
+    """As long as the lock lasts, and nobody afterwards."""
+    assert case.coordination.slot_holder(TWEETS) is None
+    case.coordination.hold_slot(TWEETS, "1:a", 60)
+    assert (case.other.slot_holder(TWEETS), case.other.slot_holder(USERS)) == ("1:a", None)
+    case.sleep(61)
+    assert case.other.slot_holder(TWEETS) is None
+
+
+def test_what_metrics_count_is_never_forgotten(case: Case) -> None:
+    """All workers count together, each type for itself."""
+    assert case.coordination.counted(LATE, TWEETS) == 0
+    for worker in (case.coordination, case.other, case.other):
+        worker.count(LATE, TWEETS)
+    case.sleep(400 * DAY)
+    assert (case.other.counted(LATE, TWEETS), case.other.counted(LATE, USERS)) == (3, 0)
+
+
 def test_what_another_version_shows_is_not_known(redis_server: str) -> None:
     """Status goes on without it."""
     view = RedisLiveView(redis.Redis.from_url(redis_server), "other version")
@@ -268,6 +287,7 @@ def test_a_flush_loses_everything(case: Case) -> None:
     case.coordination.show_job(TWEETS, JOB)
     case.coordination.show_queue(TWEETS, queue_of("a"))
     case.coordination.note_duration(TWEETS, JobDuration(count=1, least=1, most=1))
+    case.coordination.count(LATE, TWEETS)
     case.flush()
     assert not case.coordination.end_step("step", "mine")
     assert case.coordination.take_step("step", "third", 60) == 1
@@ -278,6 +298,7 @@ def test_a_flush_loses_everything(case: Case) -> None:
     assert case.coordination.count_failure("step") == 1
     assert (case.view.job(TWEETS), case.view.queue(TWEETS), case.view.durations(TWEETS)) == (None, None, [])
     assert place_of(case, "a") is None
+    assert case.coordination.counted(LATE, TWEETS) == 0
 
 
 def test_an_unreachable_redis_is_an_error_of_ours() -> None:

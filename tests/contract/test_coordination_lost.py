@@ -13,13 +13,14 @@ import pytest
 from complyq_producer.estimates import JobDuration
 from complyq_producer.live import LiveJob, LivePlace, LiveQueue
 from complyq_producer.model import BatchId, ComplianceType
-from complyq_workers.coordination import Coordination, CoordinationError, Quota, RedisCoordination
+from complyq_workers.coordination import Coordination, CoordinationError, Counter, Quota, RedisCoordination
 from support.coordinations import Case
 from support.lost_answers import Network, until_answered
 from support.tcp_proxy import running_tcp_proxy
 
 T = TypeVar("T")
 TWEETS = ComplianceType.TWEETS
+LATE = Counter.BATCHES_ENDED_LATE
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 JOB = LiveJob(plan=3, phase="uploading", since=NOON)
 PLACE = LivePlace(batch_id=BatchId("a"), place=1, jobs_ahead=0)
@@ -166,6 +167,14 @@ def test_a_failure_is_counted_when_the_answer_was_lost(loss: Loss) -> None:
     assert loss.case.other.count_failure("step") == 1
 
 
+def test_metrics_count_at_least_once_when_the_answer_was_lost(loss: Loss) -> None:
+    """And not more often than it was asked for."""
+    loss.call(lambda it: it.count(LATE, TWEETS))
+    assert 1 <= loss.call(lambda it: it.counted(LATE, TWEETS)) <= loss.most
+    loss.case.other.hold_slot(TWEETS, "1:a", 60)
+    assert loss.call(lambda it: it.slot_holder(TWEETS)) == "1:a"
+
+
 def test_status_sees_what_is_shown_when_the_answer_was_lost(loss: Loss) -> None:
     """The job, the queue, and a duration that may be noted more than once."""
     loss.call(lambda it: it.show_job(TWEETS, JOB))
@@ -200,6 +209,9 @@ CALLS: list[Callable[[Coordination], object]] = [
     lambda it: it.note_duration(TWEETS, DURATION),
     lambda it: it.durations(TWEETS),
     lambda it: it.show_queue(TWEETS, QUEUE),
+    lambda it: it.slot_holder(TWEETS),
+    lambda it: it.count(LATE, TWEETS),
+    lambda it: it.counted(LATE, TWEETS),
 ]
 
 

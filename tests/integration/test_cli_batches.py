@@ -60,7 +60,7 @@ def test_enqueue_accepts_gzip_and_says_what_to_do_next(cli: CommandLine, redis_u
     """People are told the batch's id and the command that follows it."""
     cli.settings = {"COMPLYQ_REDIS_URL": redis_url, "COMPLYQ_BROKER_URL": redis_url}
     (cli.folder / "ids.gz").write_bytes(gzip.compress(b"1\r\n\r\n2\r\nx\r\n2\r\n"))
-    done = cli.run("enqueue", "users", "ids.gz", "--on-invalid", "skip", "--deadline", "2027-01-01T00:00:00Z")
+    done = cli.run("enqueue", "users", "ids.gz", "--on-invalid", "skip", "--deadline", "1d12h")
     assert (done.code, done.err) == (0, "")
     assert "2 user IDs (1 duplicates, 1 invalid lines left out)" in done.out
     assert "complyq watch " in done.out
@@ -71,9 +71,9 @@ def test_enqueue_without_a_broker_warns_and_keeps_the_batch(cli: CommandLine) ->
     done = cli.run("enqueue", "tweets", "-", "--json", "--name", "late", stdin=b"1\n2\n")
     assert done.code == 0
     assert "complyq doctor" in done.err
-    listed = cli.run("status", "--json").json()
+    listed = cli.run("status", "--batches", "--json").json()
     assert (listed["batch_id"], listed["name"], listed["state"]) == (done.json()["batch_id"], "late", "accepted")
-    assert "late" in cli.run("status").out
+    assert "late" in cli.run("status", "--batches").out
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,8 @@ def test_enqueue_without_a_broker_warns_and_keeps_the_batch(cli: CommandLine) ->
         (("tweets", "nowhere.txt"), b"", "nowhere.txt"),
         (("tweets", "-", "--label", "tenant"), b"1\n", "KEY=VALUE"),
         (("tweets", "-", "--label", "a=1", "--label", "a=2"), b"1\n", "twice"),
-        (("tweets", "-", "--deadline", "tomorrow"), b"1\n", "ISO 8601"),
+        (("tweets", "-", "--deadline", "tomorrow"), b"1\n", "RFC 3339"),
+        (("tweets", "-", "--deadline", "24"), b"1\n", "24h"),
         (("tweets", "-", "--deadline", "2027-01-01"), b"1\n", "time zone"),
         (("tweets", "-", "--priority", "asap"), b"1\n", "asap"),
         (("tweets",), b"", "FILE"),

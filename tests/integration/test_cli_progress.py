@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -39,6 +39,7 @@ ACCEPTED = BatchStatus(
     jobs=[],
     parked=[],
     position=None,
+    jobs_ahead=None,
     late=False,
     progress=None,
     estimate=None,
@@ -72,7 +73,10 @@ COMPLETED = changed(state=BatchState.COMPLETED, flagged=12, parts_done=2, checke
     [
         (ACCEPTED, "accepted; no worker has looked at it yet"),
         (WAITING, "waiting, place 3 in the queue"),
-        (uploading(1_000_000), "uploading 1.0 MB of 4.0 MB (25%), 1 min 05 s in the slot, 0 of 2,000 IDs checked"),
+        (
+            uploading(1_000_000),
+            "uploading 1.0 MB of 4.0 MB (25%), 1 min 05 s in the slot, 0 of 2 parts done, 0 of 2,000 IDs checked",
+        ),
         (COMPLETED, "completed: 12 of 2,000 IDs flagged"),
         (changed(state=BatchState.FAILED, error="X refused"), "failed: X refused"),
         (changed(state=BatchState.CANCELLED), "cancelled"),
@@ -180,8 +184,62 @@ def test_a_run_against_x_is_not_given_up_for_a_simulation(tmp_path: Path) -> Non
 
 def test_an_estimate_is_shown_as_a_time_of_day() -> None:
     """People plan by the clock on their wall."""
-    noon = datetime(2026, 11, 22, 12, 30).astimezone()
-    assert "done about 12:30" in describe(changed(state=BatchState.WAITING, position=2, estimate=noon))
+    noon = (datetime.now().astimezone() + timedelta(days=2)).replace(hour=12, minute=30)
+    said = describe(changed(state=BatchState.WAITING, position=2, estimate=noon))
+    assert said == f"waiting, place 2 in the queue, done about {noon:%Y-%m-%d} 12:30"
+    soon = datetime.now().astimezone() + timedelta(seconds=60)
+    assert f"{soon:%H:%M}" in describe(changed(state=BatchState.WAITING, position=2, estimate=soon))
+
+
+def test_a_job_that_is_overdue_may_end_any_moment() -> None:
+    """No time of day is claimed for it."""
+    overdue = changed(state=BatchState.RUNNING, parts=1, estimate=datetime.now(UTC))
+    assert describe(overdue) == "running, done any moment"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "said"), [(0, "queue"), (1, "queue, 1 job of the queue before its own"), (7, "7 jobs")]
+)
+def test_a_waiting_batch_tells_how_many_jobs_go_before_it(jobs: int, said: str) -> None:
+    """Jobs are what is scarce: a place says little by itself."""
+    assert said in describe(msgspec.structs.replace(WAITING, jobs_ahead=jobs))
+
+
+def test_being_late_is_said_before_and_after_the_end() -> None:
+    """When it was due, and in the end by how much it was missed."""
+    now = datetime.now(UTC)
+    due = {"deadline": now + timedelta(hours=1), "late": True}
+    passed = {"deadline": now - timedelta(hours=2), "late": True}
+    assert "may be late: due 20" in describe(changed(**due))
+    assert "late: was due 20" in describe(msgspec.structs.replace(WAITING, **passed))
+    assert "may be late" in describe(msgspec.structs.replace(uploading(0), **due))
+    ended = msgspec.structs.replace(COMPLETED, **passed, ended_at=now - timedelta(minutes=30))
+    assert describe(ended).endswith("flagged, late: 1 h 30 min after its deadline")
+    failed = msgspec.structs.replace(ended, state=BatchState.FAILED, error="X refused")
+    assert describe(failed) == "failed: X refused, late: 1 h 30 min after its deadline"
+
+
+def test_becoming_late_is_worth_a_line() -> None:
+    """Once."""
+    lines: list[str] = []
+    display = PlainLines(lines.append)
+    late = msgspec.structs.replace(WAITING, deadline=ACCEPTED.accepted_at, late=True)
+    for status in (WAITING, late, late):
+        display.show([status])
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        ("merging", "merging the IDs of its batches"),
+        ("split", "its job failed, to be tried again with half of the batches"),
+        ("waiting_for_foreign_job", "waiting for another program's job at X to end"),
+    ],
+)
+def test_phases_are_said_in_words(phase: str, said: str) -> None:
+    """Not in the workers' own."""
+    assert describe(changed(state=BatchState.RUNNING, parts=1, progress=Progress(phase=phase))) == said
 
 
 def test_a_parked_batch_says_what_somebody_has_to_do() -> None:
@@ -200,6 +258,6 @@ def test_a_parked_batch_says_what_somebody_has_to_do() -> None:
     job = JobStatus(plan=1, remote_id="7", status="parked", error=work.reason)
     parked = changed(state=BatchState.RUNNING, parked=[work], jobs=[job])
     said = "parked: upload_job crashed its process 5 times; see complyq parked"
-    assert describe(parked) == f"{said}, 0 of 2,000 IDs checked"
+    assert describe(parked) == f"{said}, 0 of 2 parts done, 0 of 2,000 IDs checked"
     assert describe(msgspec.structs.replace(parked, progress=Progress(phase="parked"))).startswith(said)
     assert describe(msgspec.structs.replace(parked, progress=Progress(phase="uploading"))).startswith("uploading")

@@ -8,12 +8,14 @@ from typing import cast
 import pytest
 
 from complyq_producer import task_names
-from complyq_producer.facts import SCHEMA
+from complyq_producer.facts import SCHEMA, Attempt
 from complyq_producer.layout import BatchKeys
 from complyq_producer.store import ObjectStore
+from complyq_workers.pipeline import sweeping
 from support.quiet_world import IDS, DiedError, QuietWorld
 
 PLAN, COLLECT, PUBLISH = task_names.PLAN, task_names.COLLECT_JOB, task_names.PUBLISH_BATCH
+SWEEP = task_names.SWEEP
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def test_nothing_is_planned_while_a_plan_has_the_slot(world: QuietWorld) -> None
     world.finish(normal.id)
     plan = world.job(2).plan
     assert plan is not None
-    assert plan.batch_ids == [urgent.id]
+    assert plan.batch_ids == [urgent.id, normal.id]
 
 
 @pytest.mark.parametrize("change", [1, 2])
@@ -150,3 +152,47 @@ def test_results_that_come_after_the_end_are_not_published(world: QuietWorld) ->
     assert world.batch(batch.id).checked
     assert world.finish(batch.id) == "cancelled"
     assert [event["id"] for event in world.events()] == [f"{batch.id}/cancelled"]
+
+
+def test_a_planner_that_stood_still_plans_nothing_twice(world: QuietWorld) -> None:
+    """What it saw of a batch was no longer true, and Redis had lost its lease: others have gone on for two jobs."""
+    first = world.enqueue()
+    world.run_to("finished")
+    looks: list[str] = []
+
+    def last_look(name: str, *args: str) -> bool:
+        looks.extend(args[:1] if name == "list" and args[0] == "open/jobs/tweets/" else [])
+        return name == "list" and len(looks) == 2
+
+    def go_on() -> None:
+        world.world.coordination.flush()
+        world.finish(first.id)
+        world.finish(world.enqueue(range(100, 106)).id)
+
+    world.run(PLAN, "tweets", ports=world.interrupted(last_look, go_on))
+    assert world.job(3).plan is None
+
+
+def test_what_a_newer_version_found_out_about_a_batch_holds_up_no_other(world: QuietWorld) -> None:
+    """Its facts cannot be read: it is left to the newer workers."""
+    newer, other = world.enqueue(), world.enqueue(range(100, 106))
+    attempt = Attempt(plan=0, status="failed", error=None, counted=True, schema=SCHEMA + 1)
+    world.ports.facts.create(BatchKeys(newer.id).attempt(0, 0), attempt)
+    world.run_until(lambda: world.batch(other.id).published)
+
+
+def test_a_sweep_looks_at_each_batch_in_its_turn(world: QuietWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: one that was cancelled while its message was lost ends, though a job runs for days."""
+    monkeypatch.setattr(sweeping, "LOOKED_AT", 1)
+    batches = [world.enqueue(range(first, first + 6)) for first in (100, 200, 300, 400)]
+    world.run_to("uploaded")
+    world.x.fate = lambda: (3 * 86_400.0, "complete")
+    for batch in batches[1:]:
+        world.producer.cancel(batch.id)
+    world.world.messages.clear()
+    for _ in range(20):
+        world.world.pass_time(20)
+        for hint in world.run(SWEEP).hints:
+            if hint.task == PUBLISH:
+                world.run(PUBLISH, *hint.args)
+    assert [world.batch(batch.id).outcome is not None for batch in batches] == [False, True, True, True]

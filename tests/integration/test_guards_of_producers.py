@@ -1,13 +1,12 @@
 """What keeps a batch right from its first byte on: each test takes one way to lose it, or to accept too much."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from complyq_producer import client, task_names
+from complyq_producer import task_names
 from complyq_producer.errors import (
     BatchFailedError,
     BatchNotFoundError,
@@ -18,7 +17,7 @@ from complyq_producer.errors import (
 )
 from support.quiet_world import IDS, DiedError, Interrupted, Mortal, QuietWorld
 
-SWEEP, EIGHT_DAYS = task_names.SWEEP, 8 * 86_400
+SWEEP, EIGHT_DAYS, A_DAY_AND_AN_HOUR = task_names.SWEEP, 8 * 86_400, 25 * 3600
 KEY = "nightly"
 
 
@@ -51,11 +50,11 @@ def test_a_key_means_one_type(world: QuietWorld) -> None:
         world.enqueue(type_="users", key=KEY)
 
 
-def test_staging_that_took_too_long_is_not_accepted(world: QuietWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_staging_that_took_too_long_is_not_accepted(world: QuietWorld) -> None:
     """A sweep may be deleting its parts by then."""
-    monkeypatch.setattr(client, "STAGING_LIMIT", timedelta(seconds=-1))
+    store = Interrupted(world.store, at("create_from", "ids/"), lambda: world.world.pass_time(A_DAY_AND_AN_HOUR))
     with pytest.raises(StagingExpiredError):
-        world.enqueue()
+        world.producer_with(store).enqueue(IDS, "tweets")
     assert not [info for info in world.store.list("batches/") if info.key.endswith("batch.json")]
 
 

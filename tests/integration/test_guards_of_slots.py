@@ -15,12 +15,14 @@ from complyq_producer.facts import Plan
 from complyq_producer.layout import JobKeys
 from complyq_producer.model import new_job_id
 from complyq_workers.coordination import Coordination
+from complyq_workers.pipeline import Hint
 from complyq_workers.pipeline.creating import remote_name
 from complyq_workers.x import AmbiguousAnswerError
 from complyq_workers.x.messages import Reply, Request
 from support.quiet_world import TWEETS, DiedError, Interrupted, QuietWorld
 
 CREATE, POLL, UPLOAD = task_names.CREATE_JOB, task_names.POLL_JOB, task_names.UPLOAD_JOB
+PUBLISH = task_names.PUBLISH_BATCH
 NO_JOBS = Reply(200, {}, b'{"meta": {"result_count": 0}}')
 MINUTE, DAY = 60.0, 86_400.0
 
@@ -58,7 +60,7 @@ def test_a_plan_waits_for_the_lower_one(world: QuietWorld) -> None:
     world.enqueue()
     world.run_to("plan")
     plan_beside(world, 2)
-    assert world.run(CREATE, "tweets", 2).again_in is not None
+    world.run(CREATE, "tweets", 2)
     assert world.remote_jobs() == []
 
 
@@ -67,8 +69,10 @@ def test_a_late_hint_creates_no_second_job(world: QuietWorld) -> None:
     world.enqueue()
     world.run_to("created")
     world.world.coordination.flush()
-    world.transport.meddle("list", NO_JOBS)
-    world.run(CREATE, "tweets", 1)
+    world.transport.meddle("list", NO_JOBS, times=2)
+    for _ in range(2):
+        world.run(CREATE, "tweets", 1)
+        world.world.pass_time(100)  # longer than any create may be under way
     assert len(world.remote_jobs()) == 1
 
 
@@ -289,3 +293,16 @@ def test_a_worker_that_dies_at_the_end_of_a_job_loses_no_attempt(world: QuietWor
         world.run(POLL, "tweets", 1, ports=world.mortal(change))
     world.run_to("finished")
     assert [(attempt.plan, attempt.counted) for attempt in world.attempts(batch.id)] == [(1, True)]
+
+
+def test_a_job_whose_only_batch_is_cancelled_is_ended_at_once(direct: QuietWorld) -> None:
+    """Not only when it is looked at again, which may be in hours: the slot is for others."""
+    batch = direct.enqueue()
+    direct.run_to("uploaded")
+    direct.ports.coordination.postpone(Hint(POLL, ("tweets", 1)).step, 3600)
+    direct.producer.cancel(batch.id)
+    hints = direct.run(PUBLISH, batch.id).hints
+    direct.world.pass_time(1)
+    for hint in hints:
+        direct.run(hint.task, *hint.args)
+    assert [job.status for job in direct.remote_jobs()] == ["failed"]

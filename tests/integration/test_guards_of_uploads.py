@@ -13,7 +13,7 @@ from complyq_workers import preemption
 from complyq_workers.clock import Clock
 from complyq_workers.x import AmbiguousAnswerError
 from complyq_workers.x.messages import Reply, Request
-from simulation.world import WorldClock
+from simulation.equipment import WorldClock
 from simulation.x_transport import SimulatedTransport
 from support.quiet_world import QuietWorld
 

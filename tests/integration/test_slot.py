@@ -47,7 +47,7 @@ def test_of_two_planners_one_wins(lenient_world: World, lenient: Simulator, cloc
     lenient_world.workers.poke(hint.task, *hint.args)
     for batch in batches:
         lenient_world.finish(batch.id)
-    assert [plan.batch_ids for plan in plans(lenient_world)] == [[batch.id] for batch in batches]
+    assert [sorted(plan.batch_ids) for plan in plans(lenient_world)] == [sorted(batch.id for batch in batches)]
     assert_nothing_is_open(lenient_world)
 
 
@@ -89,19 +89,20 @@ def test_many_planners_at_once(lenient_world: World, lenient: Simulator) -> None
     for thread in threads:
         thread.join()
     (only,) = plans(world)
-    assert only.batch_ids == [batches[0].id]
+    assert sorted(only.batch_ids) == sorted(batch.id for batch in batches)
     for batch in batches:
         world.finish(batch.id)
-    assert [plan.batch_ids for plan in plans(world)] == [[batch.id] for batch in batches]
+    assert plans(world) == [only]
     assert most_active(lenient) == 1
-    assert len(lenient.jobs()) == 4
+    assert len(lenient.jobs()) == 1
 
 
 @pytest.mark.parametrize("lenient_server", ["direct"], indirect=True)
 def test_a_plan_waits_for_all_lower_ones(lenient_world: World, lenient: Simulator) -> None:
     """Neither Redis nor X's list would keep the second from being first: the log of plans does."""
-    batches = [lenient_world.producer.enqueue(POSTS, "tweets") for _ in range(2)]
+    batches = [lenient_world.producer.enqueue(POSTS, "tweets")]
     first = next_hint(lenient_world, task_names.CREATE_JOB)
+    batches.append(lenient_world.producer.enqueue(POSTS, "tweets"))
     (plan,) = plans(lenient_world)
     parts = [msgspec.structs.replace(part, batch_id=batches[1].id) for part in plan.parts]
     payload = [name.replace(batches[0].id, batches[1].id) for name in plan.payload]
@@ -114,7 +115,7 @@ def test_a_plan_waits_for_all_lower_ones(lenient_world: World, lenient: Simulato
     second = Hint(task_names.CREATE_JOB, ("tweets", 2))
     for _ in range(3):
         lenient_world.workers.coordination.flush()
-        assert lenient_world.workers.pipeline.run(second).again_in
+        lenient_world.workers.pipeline.run(second)
     assert lenient.jobs() == []
     for hint in (second, first):
         lenient_world.workers.poke(hint.task, *hint.args)

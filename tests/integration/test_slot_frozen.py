@@ -190,16 +190,20 @@ def test_copies_of_events_say_the_same(lenient_world: World, clock: LaterClock, 
 def test_a_list_that_is_old_by_the_time_of_the_create_is_not_believed(
     lenient_world: World, lenient: Simulator, clock: LaterClock
 ) -> None:
-    """A Redis that lost the lease let others create meanwhile: the list is asked for again, and their job adopted."""
-    batch = lenient_world.producer.enqueue(POSTS, "tweets")
-    hint = next_hint(lenient_world, task_names.CREATE_JOB)
-    ports = replace(lenient_world.workers.ports, clock=clock)
-    with frozen(ports, hint, Point("coordination", "postpone", "unanswered")) as creator:
+    """Redis lost the lease, and the batch was cancelled meanwhile: there is a job by now, of the next plan."""
+    world = lenient_world
+    first = world.producer.enqueue(POSTS, "tweets")
+    hint = next_hint(world, task_names.CREATE_JOB)
+    ports = replace(world.workers.ports, clock=clock)
+    with frozen(ports, hint, Point("store", "create", "creating-000", "after")) as creator:
         clock.advance(2.0)  # no lease runs out in so short a time
-        lenient_world.workers.coordination.flush()
-        lenient_world.finish(batch.id)
-        wake(lenient_world, creator)
-    assert len(lenient.jobs()) == 1
+        world.workers.coordination.flush()
+        world.producer.cancel(first.id)
+        second = world.producer.enqueue(POSTS[:5000], "tweets")
+        world.workers.run_until(lambda: created(world, 2) is not None)
+        wake(world, creator)
+    world.finish(second.id)
+    assert most_active(lenient) == len(lenient.jobs()) == 1
 
 
 SENT = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutants.of_events import EVENTS
 from mutants.of_plans import PLANS
 from mutants.of_results import RESULTS
+from mutants.of_scheduler import SCHEDULER
 from mutants.of_secrets import SECRETS
 from mutants.of_slots import SLOTS
 from mutants.of_steps import STEPS
@@ -12,4 +13,4 @@ from mutants.of_store import STORE
 from mutants.of_uploads import UPLOADS
 from mutants.of_x import X
 
-MUTANTS = (*STORE, *PLANS, *SLOTS, *STEPS, *UPLOADS, *RESULTS, *EVENTS, *X, *SECRETS)
+MUTANTS = (*STORE, *PLANS, *SCHEDULER, *SLOTS, *STEPS, *UPLOADS, *RESULTS, *EVENTS, *X, *SECRETS)

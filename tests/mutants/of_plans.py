@@ -6,6 +6,8 @@ from mutants.mutant import PRODUCER, WORKERS, Mutant
 
 PLANNING, PLANNER = f"{WORKERS}/pipeline/planning.py", f"{WORKERS}/planner.py"
 LEDGER, SWEEPING = f"{PRODUCER}/ledger.py", f"{WORKERS}/pipeline/sweeping.py"
+ENDINGS = f"{WORKERS}/endings.py"
+BLAME = "integration/test_guards_of_blame.py"
 OF_PLANNER, RACES = "unit/test_planner.py", "integration/test_key_races.py"
 GUARDS, PRODUCERS = "integration/test_guards_of_plans.py", "integration/test_guards_of_producers.py"
 
@@ -14,24 +16,26 @@ PLANS = (
         name="plan: planned parts",
         protects="no part is in two open plans",
         file=PLANNER,
-        old="if (view.record.batch_id, part) not in planned]",
-        new="if planned is not part]",
+        old="if part.key in self._held or self._only not in {None, part.batch_id}:",
+        new="if self._only not in {None, part.batch_id}:",
         tests=(f"{OF_PLANNER}::test_a_part_in_an_open_plan_is_not_planned_again",),
     ),
     Mutant(
         name="plan: plans before batches",
         protects="a planner that overlooks a plan does not plan its parts again",
         file=PLANNING,
-        old="    jobs = ports.ledger.marked_jobs(type_)\n    batches = list(_readable_batches(ports, type_))\n",
-        new="    batches = list(_readable_batches(ports, type_))\n    jobs = ports.ledger.marked_jobs(type_)\n",
-        tests=(f"{GUARDS}::test_a_job_that_ends_while_a_planner_looks_is_not_run_again",),
+        old="    outcome = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))\n",
+        new="    candidates.seen |= candidates.look([batch.batch_id for batch in batches])\n"
+        "    jobs = ports.ledger.marked_jobs(type_)\n"
+        "    outcome = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))\n",
+        tests=(f"{GUARDS}::test_a_planner_that_stood_still_plans_nothing_twice",),
     ),
     Mutant(
         name="plan: highest marker",
         protects="the next number is found at once, however many plans there were",
         file=PLANNING,
-        old="for job in jobs[:-1]:",
-        new="for job in jobs:",
+        old="[job for job in jobs[:-1] if job.phase is JobPhase.CLOSED]",
+        new="[job for job in jobs if job.phase is JobPhase.CLOSED]",
         tests=(f"{GUARDS}::test_a_second_batch_gets_the_next_number",),
     ),
     Mutant(
@@ -46,9 +50,25 @@ PLANS = (
         name="plan: one at a time",
         protects="what is urgent is not overtaken by plans that were made long ago",
         file=PLANNING,
-        old="current = next((job for job in jobs if job.plan and job.holds_slot), None)",
-        new="current = next((job for job in jobs if job.plan and not job.plan.parts), None)",
+        old="is_busy = len(running) > 1 or any(not ends_soon(ports, job) for job in running)",
+        new="is_busy = len(running) > 1",
         tests=(f"{GUARDS}::test_nothing_is_planned_while_a_plan_has_the_slot",),
+    ),
+    Mutant(
+        name="plan: one ahead",
+        protects="what is urgent is not overtaken by plans that were made long ago",
+        file=PLANNING,
+        old="is_busy = len(running) > 1 or any(not ends_soon(ports, job) for job in running)",
+        new="is_busy = any(not ends_soon(ports, job) for job in running[:1])",
+        tests=(f"{BLAME}::test_one_job_is_made_ready_ahead_and_no_more",),
+    ),
+    Mutant(
+        name="plan: none ahead of a verdict",
+        protects="no job is made ready that may have to be split",
+        file=PLANNING,
+        old="    if ahead and trouble.failures:\n",
+        new="    if ahead and trouble.failures < 0:\n",
+        tests=(f"{BLAME}::test_nothing_is_made_ready_while_it_is_not_known_who_is_to_blame",),
     ),
     Mutant(
         name="plan: missing part",
@@ -61,17 +81,25 @@ PLANS = (
     Mutant(
         name="plan: a newer version's batch",
         protects="what a newer version accepted holds up no other batch",
-        file=PLANNING,
-        old="        except UnknownSchemaError as error:\n            log.error",
-        new="        except ZeroDivisionError as error:\n            log.error",
+        file=f"{WORKERS}/pipeline/known.py",
+        old="        except UnknownSchemaError as error:\n",
+        new="        except ZeroDivisionError as error:\n",
         tests=(f"{GUARDS}::test_what_a_newer_version_accepted_holds_up_no_other_batch",),
+    ),
+    Mutant(
+        name="plan: a newer version's facts",
+        protects="what a newer version found out about a batch holds up no other batch",
+        file=f"{WORKERS}/pipeline/looking.py",
+        old="    except UnknownSchemaError as error:\n",
+        new="    except ZeroDivisionError as error:\n",
+        tests=(f"{GUARDS}::test_what_a_newer_version_found_out_about_a_batch_holds_up_no_other",),
     ),
     Mutant(
         name="plan: refused sizes",
         protects="after a 413 the next job is smaller",
         file=PLANNER,
-        old="limit = min([max_bytes, *_refused_sizes(view, parts)])",
-        new="limit = max([max_bytes, *_refused_sizes(view, parts)])",
+        old="limit = min([self._limit, *_refused_sizes(view)])",
+        new="limit = max([self._limit, *_refused_sizes(view)])",
         tests=(f"{OF_PLANNER}::test_after_a_refusal_for_size_the_next_job_is_smaller",),
     ),
     Mutant(
@@ -101,7 +129,7 @@ PLANS = (
     Mutant(
         name="end: attempts",
         protects="a batch whose jobs always fail ends",
-        file=PLANNER,
+        file=ENDINGS,
         old="if fatal or view.failures(part) >= max_attempts:",
         new="if fatal:",
         tests=(f"{OF_PLANNER}::test_a_batch_fails_after_the_attempts_it_may_have",),
@@ -117,7 +145,7 @@ PLANS = (
     Mutant(
         name="end: lost part",
         protects="a batch that can never be checked does not wait for ever",
-        file=PLANNER,
+        file=ENDINGS,
         old="if attempt.status == MISSING), None)",
         new='if attempt.status == ""), None)',
         tests=(f"{OF_PLANNER}::test_a_batch_that_lost_a_part_fails_at_once",),
@@ -125,7 +153,7 @@ PLANS = (
     Mutant(
         name="end: parked too long",
         protects="a batch that nobody releases ends",
-        file=PLANNER,
+        file=ENDINGS,
         old="if parked.until <= now), None)",
         new="if parked.until > parked.until), None)",
         tests=(f"{OF_PLANNER}::test_a_parked_batch_fails_when_its_time_is_over",),
@@ -133,7 +161,7 @@ PLANS = (
     Mutant(
         name="end: all checked",
         protects="a batch is completed only when every part has stored results",
-        file=PLANNER,
+        file=ENDINGS,
         old="    if not view.unchecked_parts():\n",
         new="    if view.checked:\n",
         tests=(f"{GUARDS}::test_a_batch_of_several_jobs_ends_with_the_last",),
@@ -158,9 +186,17 @@ PLANS = (
         name="sweep: batches",
         protects="a batch whose message was lost is planned",
         file=SWEEPING,
-        old="if has_closed or next(ports.ledger.marked_batches(type_), None) is not None:",
-        new="if has_closed:",
+        old="    if has_ended or marked:\n",
+        new="    if has_ended:\n",
         tests=(f"{GUARDS}::test_whatever_message_is_lost_a_sweep_finds_the_work",),
+    ),
+    Mutant(
+        name="sweep: in turn",
+        protects="a batch whose end was decided while its message was lost ends, however many wait",
+        file=SWEEPING,
+        old="views = look(ports, (*marked[begin:], *marked[:begin])[:LOOKED_AT]).values()",
+        new="views = look(ports, marked[: LOOKED_AT + begin * 0]).values()",
+        tests=(f"{GUARDS}::test_a_sweep_looks_at_each_batch_in_its_turn",),
     ),
     Mutant(
         name="sweep: a newer version's job",

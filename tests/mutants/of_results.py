@@ -128,8 +128,8 @@ RESULTS = (
         name="collect: what is stored counts",
         protects="events tell of the results that are stored, also where another worker stored them",
         file=COLLECTING,
-        old="    if _create_from(ports, key, files.results):\n        return files,",
-        new="    if _create_from(ports, key, files.results) or files.results:\n        return files,",
+        old="    if _create_from(ports, key, files.results):\n        return StoredPart",
+        new="    if _create_from(ports, key, files.results) or files.results:\n        return StoredPart",
         tests=(f"{GUARDS}::test_what_another_worker_stored_is_what_counts",),
     ),
     Mutant(

@@ -15,8 +15,8 @@ SLOTS = (
         name="create: lowest open plan",
         protects="the slot belongs to the lowest open plan",
         file=CREATING,
-        old="if _lower_plan_is_open(ports, job) or not hold_slot(ports, job):",
-        new="if not hold_slot(ports, job):",
+        old="    if _lower_plan_is_open(ports, job):\n",
+        new="    if not job.plan.parts:\n",
         tests=(f"{GUARDS}::test_a_plan_waits_for_the_lower_one",),
     ),
     Mutant(
@@ -74,14 +74,6 @@ SLOTS = (
         old="    lease.check_sure()\n    if ports.clock",
         new="    if ports.clock",
         tests=(f"{GUARDS}::test_a_creator_that_froze_over_the_list_does_not_ask",),
-    ),
-    Mutant(
-        name="create: fresh list",
-        protects="no job is created by a list that may be old",
-        file=CREATING,
-        old="    if ports.clock.monotonic() - listed_at > FRESH_SECONDS:\n",
-        new="    if ports.clock.monotonic() < listed_at:\n",
-        tests=(f"{GUARDS}::test_a_creator_that_froze_with_an_old_list_does_not_ask",),
     ),
     Mutant(
         name="create: not resumable",
@@ -175,8 +167,8 @@ SLOTS = (
         name="poll: late upload",
         protects="an upload that came too late counts against nobody",
         file=POLLING,
-        old="counted = not (remote.status == JobStatus.EXPIRED and _was_late(job, uploaded))",
-        new="counted = True",
+        old="failed = not (remote.status == JobStatus.EXPIRED and _was_late(job, uploaded))",
+        new="failed = True",
         tests=(f"{GUARDS}::test_an_upload_at_the_end_of_its_window_that_expires_counts_against_nobody",),
     ),
     Mutant(
@@ -186,6 +178,22 @@ SLOTS = (
         old="if job.plan and not is_wanted(ports, job.plan) and cancel_remote(ports, job.remote_id):",
         new="if job.plan and job.plan.parts == [] and cancel_remote(ports, job.remote_id):",
         tests=(f"{GUARDS}::test_a_job_that_nobody_wants_any_more_is_ended",),
+    ),
+    Mutant(
+        name="poll: cancelled batch at once",
+        protects="a job that nobody wants any more does not keep the slot until it is looked at again",
+        file=f"{WORKERS}/pipeline/publishing.py",
+        old='return done(*(_wake_jobs(ports, view) if outcome.state == "cancelled" else ()))',
+        new="return done()",
+        tests=(f"{GUARDS}::test_a_job_whose_only_batch_is_cancelled_is_ended_at_once",),
+    ),
+    Mutant(
+        name="poll: due at once",
+        protects="a job that nobody wants any more does not keep the slot until it is looked at again",
+        file=f"{WORKERS}/pipeline/publishing.py",
+        old="        ports.coordination.postpone(hint.step, SOON_SECONDS)\n",
+        new="        pass\n",
+        tests=(f"{GUARDS}::test_a_job_whose_only_batch_is_cancelled_is_ended_at_once",),
     ),
     Mutant(
         name="poll: stuck job",
@@ -239,13 +247,12 @@ SLOTS = (
         name="finish: attempts first",
         protects="a plan that did not check a part says so before it closes",
         file=FINISHING,
-        old="""    if not finished.has_results:
-        record_attempts(ports, job, status, error=error, counted=counted, max_bytes=max_bytes)
+        old="""        record_attempts(ports, job, status, error=error, counted=counted, max_bytes=max_bytes)
     standing, ours = ports.facts.create(job.keys.finished, finished)
 """,
-        new="""    standing, ours = ports.facts.create(job.keys.finished, finished)
-    if not finished.has_results:
+        new="""        ports.facts.create(job.keys.finished, finished)
         record_attempts(ports, job, status, error=error, counted=counted, max_bytes=max_bytes)
+    standing, ours = ports.facts.create(job.keys.finished, finished)
 """,
         tests=(f"{GUARDS}::test_a_worker_that_dies_at_the_end_of_a_job_loses_no_attempt",),
     ),

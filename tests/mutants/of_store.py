@@ -185,7 +185,7 @@ STORE = (
         protects="nothing is accepted whose parts the sweep may be deleting",
         file=CLIENT,
         old="if self._now() - started > STAGING_LIMIT:\n            raise",
-        new="if started > self._now() + STAGING_LIMIT:\n            raise",
+        new="if started - self._now() > STAGING_LIMIT:\n            raise",
         tests=("integration/test_guards_of_producers.py::test_staging_that_took_too_long_is_not_accepted",),
     ),
     Mutant(

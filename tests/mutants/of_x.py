@@ -192,6 +192,14 @@ X = (
         ),
     ),
     Mutant(
+        name="remote: reserved",
+        protects="no request is sent that was not taken from the budget",
+        file=REMOTE,
+        old="        nonce = self._budget.reserve(endpoint)\n",
+        new="        nonce = str(endpoint)\n",
+        tests=(f"{GUARDS}::test_an_endpoint_without_requests_left_is_left_alone",),
+    ),
+    Mutant(
         name="remote: last request",
         protects="the last request that X allows is noticed before it refuses one",
         file=REMOTE,

@@ -11,7 +11,8 @@ from simulation.actors import Actor
 from simulation.gates import READS, faults_of
 from simulation.listening import let_hear
 from simulation.playing import Player, skew
-from simulation.world import Shape, Wanted, World
+from simulation.shape import Shape, Wanted
+from simulation.world import World
 from simulation.x_transport import SERVER_FAULTS
 
 QUIET_CALLS = 60
@@ -27,6 +28,7 @@ WORLD_FAULTS = (
     "repeat message",
     "forget events",
     "foreign job",
+    "x outage",
 )
 JUMPS = (40, 120, 1000, 4000, 100_000, 9 * 86_400)
 ANY, WRITES = "any", "writes"
@@ -36,6 +38,7 @@ TARGETS = (*SHARE_OF_CALLS, WRITES, "x")
 TURNS_STRUCK = 0.03
 """The share of turns before which something happens that is no call's fault."""
 FATES = ("job fails", "job expires", "job stuck")
+IDS = range(10**8, 10**8 + 40)
 
 
 @dataclass
@@ -101,7 +104,7 @@ class History:
 
     def run(self) -> World:
         """Play it to the end, and look whether the promises were kept."""
-        for number in range(self.rng.choice([1, 1, 2, 3])):
+        for number in range(self.rng.choice([1, 1, 2, 3, 6])):
             self.world.later(self.rng.choice([0, 0, 1, 30, 300]), lambda n=number: self._submit(n))  # type: ignore[misc]
         Player(self.world, self.rng, self._before_turn).play_to_rest()
         return self.world
@@ -115,7 +118,7 @@ class History:
         """Enqueue a batch; with a key perhaps twice, for a caller that was not sure."""
         rng, world = self.rng, self.world
         key = rng.choice([None, f"key{number}"])
-        ids = tuple(rng.sample(range(10**8, 10**8 + 40), rng.randint(1, 6)))
+        ids = tuple(rng.sample(IDS, rng.randint(1, 6)))
         wanted = Wanted(ids, rng.choice(["tweets", "tweets", "users"]), key)
         world.enqueue(wanted, skew(rng))
         if key and rng.random() < 0.6:
@@ -156,8 +159,10 @@ class History:
                 world.jump(rng.choice(JUMPS))
             case "outage":
                 world.down[rng.choice(["store", "coordination", "events"])] = world.now + rng.choice([1, 20, 600])
+            case "x outage":
+                world.x_fails_until = world.now + rng.choice([100, 1000, 20_000])
             case "foreign job":
-                world.x.create(rng.choice(list(ComplianceType)), "theirs")
+                world.meddle(rng.choice(list(ComplianceType)))
             case "lose message" if world.messages:
                 world.messages.pop(rng.randrange(len(world.messages)))
             case "repeat message" if world.messages:
@@ -176,4 +181,6 @@ def _shape(rng: random.Random) -> Shape:
         x_ahead=rng.choice([0.0, 0.0, 5.0, -7200.0, 7200.0]),
         store_ahead=rng.choice([0.0, 0.0, -300.0, 300.0]),
         max_upload_bytes=rng.choice([42, 1000, 1000]),
+        merge=rng.random() < 0.8,
+        poison=frozenset(rng.sample(IDS, rng.choice([0, 0, 0, 1, 2]))),
     )

@@ -11,7 +11,8 @@ from pathlib import Path
 from simulation.gates import faults_of
 from simulation.listening import let_hear
 from simulation.playing import Player
-from simulation.world import Shape, Wanted, World
+from simulation.shape import Shape, Wanted
+from simulation.world import World
 from simulation.x_transport import SERVER_FAULTS
 
 SHAPES = tuple(

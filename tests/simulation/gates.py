@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from complyq_config.errors import ComplyqError
 from complyq_producer.errors import EventsError, StoreUnavailableError
 from complyq_workers.coordination import CoordinationError
 from complyq_workers.x import AmbiguousAnswerError
+from simulation.actors import Actor, CrashedError
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -58,3 +60,46 @@ class Gate:
 
         self.__dict__[name] = call
         return call
+
+
+def strike(world: World, fault: str, port: str, call: str, act: Callable[[], Any]) -> Any:
+    """Let a fault strike a call of the running actor."""
+    world.struck = None
+    if fault in CRASHES:
+        return _crash_around(world, fault, act)
+    if fault in FREEZES:
+        return _freeze_around(world, fault, act, knows=(port, call) != ("x", "list"))
+    if fault == "refused":
+        raise ERRORS[port](f"{port} refuses")
+    if fault == "answer lost":
+        act()
+        raise ERRORS[port](f"the answer of {port} was lost")
+    if fault == "message lost":
+        return None
+    if fault in {REPEAT, "message twice"}:
+        act()
+        return act()
+    world.struck = fault
+    return act()
+
+
+def _crash_around(world: World, fault: str, act: Callable[[], Any]) -> NoReturn:
+    if fault == "crash after":
+        act()
+    _running(world).alive = False
+    raise CrashedError
+
+
+def _freeze_around(world: World, fault: str, act: Callable[[], Any], *, knows: bool) -> Any:
+    actor = _running(world)
+    answer, disturbed = act() if fault == "freeze after" else None, actor.disturbed
+    world.freeze(actor, random.choice([5, 45, 400, 2000, 100_000]))
+    if not knows:  # with X's list in hand a step makes sure of its lease before it believes the list
+        actor.disturbed = disturbed
+    world.give_way(actor)
+    return answer if fault == "freeze after" else act()
+
+
+def _running(world: World) -> Actor:
+    assert world.running is not None
+    return world.running

@@ -15,6 +15,8 @@ MOST_TURNS = 20_000
 LONGEST_SECONDS = 60 * 86_400.0
 """A world that has not come to rest by then never will."""
 LOOK_TURNS = 8
+HOPELESS_FAILURES, HOPELESS_SECONDS = 10, 4 * 3600.0
+"""After so many jobs that failed in a row time passes in such steps: batches are spared for a week."""
 DULL_SECONDS = 3600.0
 """Without a change for so long, time passes in steps of it: nothing but polls and sweeps would be seen."""
 
@@ -53,7 +55,7 @@ class Player:
 
     def _has_open_job(self, type_: ComplianceType) -> bool:
         jobs = Ledger(self.world.store).marked_jobs(type_)
-        return len(jobs) > 1 or any(job.plan and job.phase is not JobPhase.CLOSED for job in jobs)
+        return len(jobs) > 1 or any(job.plan and job.phase not in {JobPhase.CLOSED, JobPhase.SPLIT} for job in jobs)
 
     def _turn(self) -> None:
         world, rng = self.world, self.rng
@@ -75,4 +77,6 @@ class Player:
         if world.now - world.changed_at > DULL_SECONDS:
             following += DULL_SECONDS
             world.release()
+        elif world.x.failed_in_row > HOPELESS_FAILURES and all(actor.frozen for actor in world.actors):
+            following += HOPELESS_SECONDS
         world.pass_time(max(0.0, following - world.now))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any
 
-from complyq_producer.facts import Attempt, BatchRecord, Collected, Outcome, Plan
+from complyq_producer.facts import BatchRecord, Outcome
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import Ledger
 from complyq_producer.model import BatchId
-from simulation.world import MAX_ATTEMPTS, World
+from simulation.job_promises import check_jobs
+from simulation.shape import MAX_ATTEMPTS
+from simulation.world import World
 from simulation.x_server import action_of
 
 
@@ -20,7 +22,7 @@ def check_promises(world: World) -> None:
     ends = _ends(world)
     _check_batches(world, ends)
     _check_events(world)
-    _check_jobs(world)
+    check_jobs(world)
     _check_leftovers(world)
     _check_secrets(world)
 
@@ -118,37 +120,6 @@ def _check_events(world: World) -> None:
     missing = set(_ends(world)) - set(ended)
     if missing:
         world.violated(f"no end event for {missing}")
-
-
-def _check_jobs(world: World) -> None:
-    """One upload a plan; plans without gaps; no part in two plans at a time."""
-    uploads: Counter[str] = Counter(job.name or "" for job in world.x.jobs.values() if job.received or job.uploaded)
-    for name, count in uploads.items():
-        if count > 1:
-            world.violated(f"{count} jobs of {name} were uploaded to")
-    for type_ in ("tweets", "users"):
-        numbers = [int(i.key.split("/")[2]) for i in world.store.list(f"jobs/{type_}/") if i.key.endswith("plan.json")]
-        if numbers != list(range(1, len(numbers) + 1)):
-            world.violated(f"plans of {type_} are numbered {numbers}")
-        _check_parts(world, type_, numbers)
-
-
-def _check_parts(world: World, type_: str, numbers: list[int]) -> None:
-    """Every plan that carries a part ended with an attempt or with results, and results come once."""
-    facts, results = Ledger(world.store).facts, defaultdict(list)
-    for number in numbers:
-        folder = f"jobs/{type_}/{number:08}/"
-        plan, collected = facts.read(f"{folder}plan.json", Plan), facts.read(f"{folder}collected.json", Collected)
-        for part in plan.parts if plan else ():
-            attempt = facts.read(BatchKeys(part.batch_id).attempt(part.part, number), Attempt)
-            has_results = collected is not None and collected.available
-            if has_results:
-                results[part.batch_id, part.part].append(number)
-            if not has_results and attempt is None:
-                world.violated(f"plan {number} of {type_} left part {part.part} of {part.batch_id} without a word")
-    for (batch_id, number), plans in results.items():
-        if len(plans) > 1:
-            world.violated(f"part {number} of {batch_id} was checked by plans {plans}")
 
 
 def _check_leftovers(world: World) -> None:

@@ -12,7 +12,7 @@ from complyq_producer.store.port import ObjectInfo
 from simulation.chaos import History, play
 from simulation.every_call import SHAPES, OneStrike, play_once, strikes
 from simulation.listening import let_hear, listen_to_logs
-from simulation.world import Shape
+from simulation.shape import Shape
 
 SEEDS_A_TEST = 60
 STRIDE = 100

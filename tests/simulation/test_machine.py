@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 from simulation.gates import faults_of
 from simulation.listening import let_hear, listen_to_logs
 from simulation.playing import Player
-from simulation.world import Shape, Wanted, World
+from simulation.shape import Shape, Wanted
+from simulation.world import World
 from simulation.x_transport import SERVER_FAULTS
 
 PLACES = st.integers(0, 30)

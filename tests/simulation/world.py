@@ -12,73 +12,41 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from greenlet import getcurrent
 
 from complyq_config.errors import ComplyqError
 from complyq_producer import Producer, task_names
 from complyq_producer.errors import InvalidArgumentError, KeyConflictError
-from complyq_producer.estimates import JobDuration
 from complyq_producer.layout import BatchKeys
-from complyq_producer.live import LiveBudget, LiveJob, LivePlace, LiveQueue
-from complyq_producer.model import BatchId, ComplianceType
+from complyq_producer.model import ComplianceType
 from complyq_producer.store import MemoryStore, ObjectStore
-from complyq_workers.coordination import Coordination, MemoryCoordination
-from complyq_workers.events import EventPublisher, MemoryPublisher
-from complyq_workers.pipeline import Hint, Limits, Pipeline, Ports, Remote, StepLease
-from complyq_workers.sealing import Sealer
-from complyq_workers.together import one_by_one
-from complyq_workers.x import StaticBearer, Transport, XClient
+from complyq_workers.coordination import MemoryCoordination
+from complyq_workers.events import MemoryPublisher
+from complyq_workers.pipeline import Hint, Pipeline, StepLease
 from simulation.actors import Actor, CrashedError, make_actor
-from simulation.gates import CRASHES, ERRORS, FREEZES, REPEAT, Gate
-from simulation.x_server import API, DOWNLOAD_SECONDS, SECRET, RemoteJob, XServer
-from simulation.x_transport import SimulatedTransport
+from simulation.equipment import SWEEP_SECONDS, NothingLive, WorldClock, ports_of
+from simulation.gates import ERRORS, Gate, strike
+from simulation.shape import EPOCH, PART_BYTES, Adversary, Shape, Wanted
+from simulation.x_server import DOWNLOAD_SECONDS, RemoteJob, XServer
 
-EPOCH = datetime(2026, 11, 1, tzinfo=UTC)
 DAY_SECONDS = 86_400.0
 CALL_SECONDS = 0.01
-LEASE_SECONDS = 30.0
-SWEEP_SECONDS = 20.0
 LONGEST_SWEEP_SECONDS = 6 * 3600.0
-MAX_ATTEMPTS = 3
 REDELIVERED = 0.5
 """How likely it is that the message of a step that died comes again."""
 VISIBILITY_SECONDS = 1800.0
 BUSY = 4
 """Steps that may run at once."""
-COUNTED = frozenset({"job fails", "job expires", "job stuck", "wrong hash", "wrong length", "no such results", "cut"})
+X_OUTAGE, POISON = "job in outage", "poisoned job"
+COUNTED = frozenset(
+    {"job fails", "job expires", "job stuck", "wrong hash", "wrong length", "no such results", "cut", X_OUTAGE, POISON}
+)
 """Faults that may count against a part, or lead to such a fault."""
-
-
-class Adversary(Protocol):
-    """Decides whether a fault strikes a call."""
-
-    def fault(self, port: str, call: str) -> str | None:
-        """Name the fault, or None."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a producer was asked for."""
-
-    ids: tuple[int, ...]
-    type: str
-    key: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What stays the same for a whole history."""
-
-    direct: bool = False
-    one_at_a_time: bool = True
-    x_ahead: float = 0.0
-    store_ahead: float = 0.0
-    max_upload_bytes: int = 60
 
 
 @dataclass(eq=False)
@@ -95,6 +63,8 @@ class World:
     messages: list[tuple[float, Hint]] = field(default_factory=list)
     timers: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     down: dict[str, float] = field(default_factory=dict)
+    x_fails_until: float = 0.0
+    """Until then every job that X begins fails."""
     faults: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     wanted: list[Wanted] = field(default_factory=list)
@@ -117,7 +87,8 @@ class World:
             lambda: self.now, direct=self.shape.direct, one_at_a_time=self.shape.one_at_a_time, fate=self._fate
         )
         self.x.epoch = EPOCH.timestamp() + self.shape.x_ahead
-        self._pipeline = Pipeline(self._ports())
+        self.x.fails = self._fails
+        self._pipeline = Pipeline(ports_of(self))
         self._producer = self.producer(cast("ObjectStore", Gate(self, "store", self.store)))
         self._sent = Gate(self, "messages", self)
 
@@ -191,6 +162,11 @@ class World:
 
         return fail_over
 
+    def meddle(self, type_: ComplianceType) -> None:
+        """Have somebody else create a job; who has X's list in hand cannot know of it."""
+        self.x.create(type_, "theirs")
+        self._disturb_all()
+
     def pass_time(self, seconds: float) -> None:
         """Let time pass; whoever is not frozen renews its lease meanwhile."""
         until = self.now + seconds
@@ -256,7 +232,7 @@ class World:
             return act()
         self.faults[fault] += 1
         self._say(f"{actor.name}: {fault}: {port}.{name}")
-        return self._strike(fault, port, name, actor, act)
+        return strike(self, fault, port, name, act)
 
     def pause(self, seconds: float) -> None:
         """Let the running actor wait, and others run."""
@@ -265,7 +241,15 @@ class World:
             self.pass_time(seconds)
             return
         actor.wakes_at = self.now + seconds
-        self._give_way(actor)
+        self.give_way(actor)
+
+    def give_way(self, actor: Actor) -> None:
+        """Go back to whoever decides, until somebody lets the actor go on."""
+        self.running = None
+        self._hub.switch()
+        if not actor.alive:
+            raise CrashedError
+        self.running = actor
 
     def send(self, hint: Hint, seconds: float = 0.0) -> None:
         """Put a message into the queue."""
@@ -316,25 +300,11 @@ class World:
     def producer(self, store: ObjectStore) -> Producer:
         """Make a producer."""
         now = WorldClock(self).now
-        return Producer(store=store, poke=self, live=NothingLive(), spool_dir=self.spool, part_bytes=21, now=now)
+        return Producer(
+            store=store, poke=self, live=NothingLive(), spool_dir=self.spool, part_bytes=PART_BYTES, now=now
+        )
 
     # Inside
-
-    def _ports(self) -> Ports:
-        coordination = cast("Coordination", Gate(self, "coordination", self.coordination))
-        clock, transport = WorldClock(self), cast("Transport", SimulatedTransport(self))
-        return Ports(
-            store=cast("ObjectStore", Gate(self, "store", self.store)),
-            coordination=coordination,
-            remote=Remote(XClient(API, transport, StaticBearer(f"{SECRET}-bearer")), coordination, clock),
-            transport=transport,
-            events=cast("EventPublisher", Gate(self, "events", self.events)),
-            sealer=_sealer(),
-            limits=_limits(self.spool, self.shape.max_upload_bytes),
-            clock=clock,
-            keep_lease=self.keep_lease,
-            together=one_by_one,
-        )
 
     def _start(self, name: str, skew: float, act: Callable[[], None]) -> None:
         self.actors.append(make_actor(name, skew, act, self._hub))
@@ -383,6 +353,13 @@ class World:
         self.faults[fault] += 1
         return {"job fails": (5.0, "failed"), "job expires": (5.0, "expired"), "job stuck": (1e9, "complete")}[fault]
 
+    def _fails(self, job: RemoteJob) -> bool:
+        fault = POISON if self.shape.poison & job.ids else X_OUTAGE if self.now < self.x_fails_until else None
+        if fault:
+            self.faults[fault] += 1
+            self._say(f"{fault}: {job.name}")
+        return fault is not None
+
     def _enter(self, actor: Actor) -> None:
         self.calls += 1
         if not actor.alive:
@@ -391,52 +368,11 @@ class World:
         self._come_due()
         actor.calls_left -= 1
         if actor.calls_left <= 0:
-            self._give_way(actor)
-
-    def _give_way(self, actor: Actor) -> None:
-        """Go back to whoever decides, until somebody lets the actor go on."""
-        self.running = None
-        self._hub.switch()
-        if not actor.alive:
-            raise CrashedError
-        self.running = actor
+            self.give_way(actor)
 
     def _refuse_if_down(self, port: str) -> None:
         if self.down.get(port, 0.0) > self.now:
             raise ERRORS[port](f"{port} is down")
-
-    def _strike(self, fault: str, port: str, call: str, actor: Actor, act: Callable[[], Any]) -> Any:
-        self.struck = None
-        if fault in CRASHES:
-            return self._crash_around(fault, actor, act)
-        if fault in FREEZES:
-            return self._freeze_around(fault, actor, act, knows=(port, call) != ("x", "list"))
-        if fault == "refused":
-            raise ERRORS[port](f"{port} refuses")
-        if fault == "answer lost":
-            act()
-            raise ERRORS[port](f"the answer of {port} was lost")
-        if fault == "message lost":
-            return None
-        if fault in {REPEAT, "message twice"}:
-            act()
-            return act()
-        self.struck = fault
-        return act()
-
-    def _crash_around(self, fault: str, actor: Actor, act: Callable[[], Any]) -> Any:
-        if fault == "crash after":
-            act()
-        actor.alive = False
-        raise CrashedError
-
-    def _freeze_around(self, fault: str, actor: Actor, act: Callable[[], Any], *, knows: bool) -> Any:
-        answer, disturbed = act() if fault == "freeze after" else None, actor.disturbed
-        self.freeze(actor, random.choice([5, 45, 400, 2000, 100_000]))
-        if not knows:  # with X's list in hand a step makes sure of its lease before it believes the list
-            actor.disturbed = disturbed
-        self._give_way(actor)
-        return answer if fault == "freeze after" else act()
 
     def _next_instant(self) -> float:
         renewals = [actor.renews_at for actor in self.actors if actor.lease and not actor.frozen]
@@ -466,70 +402,3 @@ class World:
     def _say(self, what: str) -> None:
         if self.trace is not None:
             self.trace.append(f"{self.now:12.2f} {what}")
-
-
-class WorldClock:
-    """The clock of the machine on which the running actor runs."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def now(self) -> datetime:
-        """Return the world's time, ahead or behind by the machine's error."""
-        skew = self._world.running.skew if self._world.running else 0.0
-        return EPOCH + timedelta(seconds=self._world.now + skew)
-
-    def monotonic(self) -> float:
-        """Return the world's time."""
-        return self._world.now
-
-    def sleep(self, seconds: float) -> None:
-        """Let others run meanwhile."""
-        self._world.pause(seconds)
-
-
-class NothingLive:
-    """Knows nothing of the workers."""
-
-    def job(self, type_: ComplianceType) -> LiveJob | None:
-        """Know nothing."""
-        return None
-
-    def queue(self, type_: ComplianceType) -> LiveQueue | None:
-        """Know nothing."""
-        return None
-
-    def position(self, type_: ComplianceType, batch_id: BatchId) -> LivePlace | None:
-        """Know nothing."""
-        return None
-
-    def durations(self, type_: ComplianceType) -> list[JobDuration]:
-        """Know nothing."""
-        return []
-
-    def budgets(self) -> dict[str, LiveBudget]:
-        """Know nothing."""
-        return {}
-
-
-@cache
-def _sealer() -> Sealer:
-    return Sealer("a seal key")
-
-
-def _limits(spool: Path, max_upload_bytes: int) -> Limits:
-    return Limits(
-        namespace="simulated",
-        api_url=API,
-        spool_dir=spool,
-        max_upload_bytes=max_upload_bytes,
-        merge=True,
-        upload_chunk_bytes=0,
-        poll_min_seconds=30.0,
-        poll_max_seconds=60.0,
-        max_attempts=MAX_ATTEMPTS,
-        max_parked_hours=12.0,
-        events_inline_max=5,
-        lease_seconds=LEASE_SECONDS,
-        sweep_seconds=SWEEP_SECONDS,
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ API = "https://api.x.com"
 STORAGE = "https://storage.googleapis.com"
 SECRET = "SECRET"
 UPLOAD_SECONDS, DOWNLOAD_SECONDS = 900.0, 7 * 86_400.0
+ALLOWED_REQUESTS, WINDOW_SECONDS = 150, 900
+"""X answers so many requests of each kind in a window."""
+LIMITED = frozenset({"create", "get", "list", "cancel"})
 ACTIVE = frozenset({"created", "in_progress"})
 _RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
 _ACTIONS = {0: ("delete", "deleted"), 1: ("scrub_geo", "geo_scrubbed"), 2: ("rehydrate", "tweet_edited")}
@@ -68,6 +72,11 @@ class RemoteJob:
         """Whether it holds its type's slot."""
         return self.status in ACTIVE
 
+    @property
+    def ids(self) -> frozenset[int]:
+        """What it was asked about."""
+        return frozenset(int(line) for line in bytes(self.received).split())
+
 
 Fate = Callable[[], tuple[float, str]]
 """Decides what becomes of a job once it has its IDs: after how many seconds, and with which status."""
@@ -84,8 +93,14 @@ class XServer:
         self.jobs: dict[str, RemoteJob] = {}
         self.sessions: dict[str, RemoteJob] = {}
         self.dead_sessions: set[str] = set()
+        self.fails: Callable[[RemoteJob], bool] = lambda _: False
+        """Whether a job fails that has its IDs, whatever its fate."""
+        self.failed_in_row = 0
+        self.refused = 0
+        """How many requests were more than X allows."""
         self.epoch = 0.0
         self._serial = 0
+        self._asked: Counter[tuple[str, int]] = Counter()
 
     def settle(self) -> None:
         """Let what is due come to pass."""
@@ -111,22 +126,15 @@ class XServer:
 
     def answer(self, request: Request, lagging: int = 0) -> Reply:
         """Answer a request that has no streamed body; a lagging list lacks the newest jobs."""
-        self.settle()
-        match operation_of(request):
-            case "create":
-                return self._create(request)
-            case "list":
-                return self._list(request, lagging)
-            case "get":
-                return self._of(request, self._show)
-            case "cancel":
-                return self._of(request, self._cancel)
-            case "start":
-                return self._start(request)
-            case "query":
-                return self._progress(request)
-            case operation:
-                raise AssertionError(f"{operation} is not answered here")
+        operation = operation_of(request)
+        if operation not in LIMITED:
+            return self._answer(request, operation, lagging)
+        allowance = self._allowance(operation)
+        if allowance["x-rate-limit-remaining"] == "-1":
+            self.refused += 1
+            return Reply(429, {**self._headers(), **allowance, "x-rate-limit-remaining": "0"})
+        reply = self._answer(request, operation, lagging)
+        return Reply(reply.status, {**reply.headers, **allowance}, reply.body)
 
     def job_of(self, request: Request) -> RemoteJob | None:
         """Find the job that an upload or a download is about."""
@@ -176,6 +184,34 @@ class XServer:
         crc = base64.b64encode(google_crc32c.value(body).to_bytes(4, "big")).decode()
         hashes = {} if self.direct else {"x-goog-hash": f"crc32c={crc}"}
         return Reply(200, {**self._headers(), "content-length": str(len(body)), **hashes}, body)
+
+    def _allowance(self, operation: str) -> dict[str, str]:
+        """Count a request, and say how many are left of its kind and until when."""
+        window = int(self.epoch + self.clock()) // WINDOW_SECONDS
+        self._asked[operation, window] += 1
+        left = max(-1, ALLOWED_REQUESTS - self._asked[operation, window])
+        told = (ALLOWED_REQUESTS, left, (window + 1) * WINDOW_SECONDS)
+        return dict(
+            zip(("x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-reset"), map(str, told), strict=True)
+        )
+
+    def _answer(self, request: Request, operation: str, lagging: int) -> Reply:
+        self.settle()
+        match operation:
+            case "create":
+                return self._create(request)
+            case "list":
+                return self._list(request, lagging)
+            case "get":
+                return self._of(request, self._show)
+            case "cancel":
+                return self._of(request, self._cancel)
+            case "start":
+                return self._start(request)
+            case "query":
+                return self._progress(request)
+            case operation:
+                raise AssertionError(f"{operation} is not answered here")
 
     def _create(self, request: Request) -> Reply:
         assert isinstance(request.body, bytes)
@@ -231,6 +267,8 @@ class XServer:
         job.uploaded = True
         if job.status == "created":  # an upload that ends after its window is stored, and changes nothing
             seconds, status = self.fate()
+            status = "failed" if self.fails(job) else status
+            self.failed_in_row = 0 if status == "complete" else self.failed_in_row + 1
             job.status, job.ends = "in_progress", (self.clock() + seconds, status)
 
     @staticmethod

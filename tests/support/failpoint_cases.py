@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -11,11 +12,12 @@ import numpy as np
 from complyq_producer.model import BatchState
 from complyq_simulator.outcomes import flagged
 from complyq_workers.failpoints.ports import STEPS
-from support.failpoint_site import Site
-from support.real_workers import wait_until
+from support.failpoint_site import PATIENCE, Site
+from support.real_workers import wait_for_end, wait_until
 
 TYPES = ("tweets", "users")
 _bases = count(10**18, 100_000)
+BYTES_OF_ID = 20
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,21 @@ class Journey:
     """
 
     contract: str = "cloud-storage"
+    processing_seconds: float = 0.2
+    """How long X takes over a job. Where that is long its clock is hurried on once the worker was replaced."""
     ids: int = 300
-    batches: Callable[[int], int] = lambda hits: hits
+    parts: int = 1
+    """How many parts each batch has."""
+    together: int = 1
+    """So many batches are submitted at a time: they share a job, and neighbours share half of their IDs."""
+    times: Callable[[int], int] = lambda hits: hits
+    """How often that is done, each second time with the other type: so nothing else shares a job."""
+    in_turn: bool = False
+    """All are of one type, and the next is submitted when the one before is in a job."""
     faults: tuple[Mapping[str, Any], ...] = ()
     """Each is armed so often as there are hits."""
+    clears_x: bool = False
+    """X completes a job of each type first: after failures of others it would be held at fault."""
     state: BatchState = BatchState.COMPLETED
     jobs: Callable[[int], int] = lambda hits: hits
     """How many remote jobs it takes in all."""
@@ -48,37 +61,86 @@ class Journey:
     """X's status of the job at which each batch is cancelled."""
     lapses: bool = False
     """The job ends only with its upload window."""
+    deadline: datetime | None = None
 
     def begin(self, site: Site, hits: int) -> list[Submitted]:
         """Arm the faults and submit the batches."""
+        if self.clears_x:
+            self._clear_x(site, hits)
         for fault in self.faults:
             site.simulator.arm({"times": hits, **fault})
-        submitted = [self._submit(site, number) for number in range(self.batches(hits))]
+        submitted: list[Submitted] = []
+        for number in range(self.times(hits)):
+            if self.in_turn and submitted:
+                _wait_for_its_job(site, submitted[-1])
+            submitted += self.submit(site, TYPES[0 if self.in_turn else number % 2])
         if self.cancelled_at:
             self._cancel(site, submitted)
         return submitted
+
+    def go_on(self, site: Site, submitted: list[Submitted]) -> None:
+        """Hurry on the clock of a slow X."""
+        if self.processing_seconds > 1:
+            wait_until(lambda: self._have_ended(site, submitted), PATIENCE)
 
     def end(self, site: Site) -> None:
         """Let the time pass that jobs need to end, once the batches have ended."""
         if self.lapses:
             site.simulator.advance_clock(16 * 60)
 
-    def _submit(self, site: Site, number: int) -> Submitted:
+    def submit(self, site: Site, type_: str) -> list[Submitted]:
+        """Submit the batches of one job."""
         first = next(_bases)
-        ids = range(first, first + self.ids)
+        ranges = [range(begin, begin + self.ids) for begin in range(first, first + 10**5, self.ids // 2)]
+        if self.together == 1:
+            return [self._submit(site, ranges[0], type_)]
+        with site.planning_held(type_):
+            return [self._submit(site, ids, type_) for ids in ranges[: self.together]]
+
+    def _submit(self, site: Site, ids: range, type_: str) -> Submitted:
         found = _flagged(ids)
         if self.rejects:
             unflagged = next(id_ for id_ in ids if str(id_) not in found)
             line = json.dumps({"id": str(unflagged), "error": "invalid_id"})
             site.simulator.arm({"on": "job", "fault": "inject_lines", "lines": [line]})
-        # What is to be cancelled would wait behind another of its type.
-        batch = site.producer.enqueue(ids, TYPES[number % 2] if self.cancelled_at else TYPES[0])
+        producer = site.producer if self.parts == 1 else site.producer_of_parts(self.ids // self.parts * BYTES_OF_ID)
+        batch = producer.enqueue(ids, type_, deadline=self.deadline)
+        assert batch.parts == self.parts
         return Submitted(batch.id, found if self.state is BatchState.COMPLETED else set(), int(self.rejects))
+
+    def _clear_x(self, site: Site, hits: int) -> None:
+        passing = [batch for type_ in TYPES[:hits] for batch in PLAIN.submit(site, type_)]
+        for batch in passing:
+            wait_for_end(site.producer, batch.id, PATIENCE)
 
     def _cancel(self, site: Site, submitted: list[Submitted]) -> None:
         wait_until(lambda: sum(job["status"] == self.cancelled_at for job in site.simulator.jobs()) == len(submitted))
         for batch in submitted:
             site.producer.cancel(batch.id)
+
+    def _have_ended(self, site: Site, submitted: list[Submitted]) -> bool:
+        statuses = {job["status"] for job in site.simulator.jobs()}
+        if "in_progress" in statuses and "created" not in statuses:  # its upload window goes on
+            site.simulator.advance_clock(self.processing_seconds)
+        return all(site.producer.status(batch.id).ended_at for batch in submitted)
+
+
+class AheadJourney(Journey):
+    """The job of two batches is made ready while that of another still runs."""
+
+    def begin(self, site: Site, hits: int) -> list[Submitted]:
+        """Let it be known how long jobs take, and submit two more batches once the first one's job runs."""
+        alone, submitted = replace(self, together=1), list[Submitted]()
+        for type_ in TYPES[:hits]:
+            site.teach_duration(type_, 6.0)
+            submitted += alone.submit(site, type_)
+        for batch in submitted[:hits]:
+            _wait_for_its_job(site, batch)
+        return submitted + [batch for type_ in TYPES[:hits] for batch in self.submit(site, type_)]
+
+
+def _wait_for_its_job(site: Site, batch: Submitted) -> None:
+    wait_until(lambda: bool(site.producer.status(batch.id).jobs), PATIENCE)
 
 
 def _flagged(ids: range) -> set[str]:
@@ -90,18 +152,18 @@ def _flagged(ids: range) -> set[str]:
 PLAIN = Journey()
 CHUNKED = Journey(ids=14_000)
 """Two chunks."""
-FOLLOWED = Journey(batches=lambda hits: hits + 1, jobs=lambda hits: hits + 1)
+FOLLOWED = Journey(times=lambda hits: hits + 1, in_turn=True, jobs=lambda hits: hits + 1)
 """The marker of a plan is removed when there is a higher one."""
 DIRECT = Journey(contract="direct")
-REJECTED = Journey(rejects=True)
+REJECTED = Journey(rejects=True, in_turn=True)
 FAILING = Journey(
-    batches=lambda _: 1, faults=({"on": "job", "fault": "fail", "error": "internal"},), jobs=lambda hits: 1 + hits
+    times=lambda _: 1, faults=({"on": "job", "fault": "fail", "error": "internal"},), jobs=lambda hits: 1 + hits
 )
 FAILED = Journey(
-    batches=lambda hits: hits,
     faults=tuple([{"on": "job", "fault": "fail", "error": "broken"}] * 3),
+    clears_x=True,
     state=BatchState.FAILED,
-    jobs=lambda hits: 3 * hits,
+    jobs=lambda hits: 4 * hits,
 )
 CANCELLED = Journey(
     contract="direct",
@@ -121,16 +183,31 @@ LIST_DOWN = Journey(faults=({"on": "list", "fault": "status", "status": 503},))
 CREATE_REFUSED = Journey(faults=({"on": "create", "fault": "status", "status": 422},))
 UPLOAD_REFUSED = Journey(faults=({"on": "upload", "fault": "status", "status": 400},))
 UNUSABLE = Journey(faults=({"on": "download", "fault": "status", "status": 404},))
+MERGED = Journey(together=2)
+PAGED = Journey(together=2, ids=130, parts=65, times=lambda _: 1, jobs=lambda _: 1)
+"""The results of its job stand on two pages."""
+SPLIT = Journey(together=2, faults=({"on": "job", "fault": "fail", "error": "internal"},), jobs=lambda hits: 3 * hits)
+"""Of two batches, then of each of them."""
+LATE = Journey(deadline=datetime(2026, 1, 1, tzinfo=UTC))
+"""It is over before the batch is submitted."""
+SLOW = Journey(processing_seconds=60)
+"""X shows its job at work."""
+AHEAD = AheadJourney(processing_seconds=60, together=2, jobs=lambda hits: 2 * hits)
 
 CASES: dict[str, Journey] = {
     **{f"coordination.take_step.{step}": PLAIN for step in sorted(STEPS)},
     **{f"coordination.end_step.{step}": PLAIN for step in sorted(STEPS)},
+    "coordination.take_step.merge_job": MERGED,
+    "coordination.end_step.merge_job": MERGED,
     "coordination.note_progress": CHUNKED,
     "coordination.hold_slot": PLAIN,
     "coordination.release_slot": PLAIN,
     "coordination.postpone.step": PLAIN,
     "coordination.postpone.unanswered_create": PLAIN,
     "coordination.postpone.known_create": PLAIN,
+    "coordination.postpone.queue_shown": PLAIN,
+    "coordination.postpone.seen_active": SLOW,
+    "coordination.postpone.awaited": AHEAD,
     "coordination.postpone.cancel_unsupported": CANCELLED_IN_VAIN,
     "coordination.count_failure.step": LIST_DOWN,
     "coordination.count_failure.create_refusals": CREATE_REFUSED,
@@ -144,8 +221,11 @@ CASES: dict[str, Journey] = {
     "coordination.show_job": PLAIN,
     "coordination.show_queue": PLAIN,
     "coordination.note_duration": PLAIN,
+    "coordination.count": LATE,
     "store.create.open_job": PLAIN,
     "store.create.plan": PLAIN,
+    "store.create_from.payload": MERGED,
+    "store.create.merged": MERGED,
     "store.create.creating": PLAIN,
     "store.create.created": PLAIN,
     "store.create.session": PLAIN,
@@ -153,6 +233,7 @@ CASES: dict[str, Journey] = {
     "store.create.finished": PLAIN,
     "store.create.attempt": FAILING,
     "store.create.collected": PLAIN,
+    "store.create.page": PAGED,
     "store.create.outcome": PLAIN,
     "store.create.published": PLAIN,
     "store.create.done": PLAIN,
@@ -171,10 +252,23 @@ CASES: dict[str, Journey] = {
     "events.publish.failed": FAILED,
     "events.publish.cancelled": CANCELLED,
     "messages.send": PLAIN,
+    "messages.send_later": AHEAD,
     "messages.retry": PLAIN,
     "messages.sweep": PLAIN,
 }
 """Every failpoint that a batch comes by."""
+
+WITH_OTHERS = [
+    ("store.create_from.results", MERGED, 2),
+    ("store.create.collected", MERGED, 1),
+    ("store.create.collected", PAGED, 1),
+    ("events.publish.completed", MERGED, 1),
+    ("store.create.finished", SPLIT, 1),
+    ("store.create.plan", SPLIT, 2),
+    ("store.create.plan", AHEAD, 2),
+    ("store.create.merged", AHEAD, 1),
+]
+"""Failpoints that more happens at where batches share a job: each with the journey, and the hit that is meant."""
 
 OTHER_CASES = {
     "store.delete.ids",

@@ -29,10 +29,13 @@ def assert_exact(site: Site, journey: Journey, submitted: Sequence[Submitted]) -
 
 
 def assert_events(events: Sequence[dict[str, Any]], batch: Submitted, state: BatchState) -> None:
-    """Each event stands once in the stream, the end last; together they hold the results."""
+    """Each event stands once in the stream, in order, the end last; together they hold the results."""
     *results, end = events
     data, ids = end["data"], [event["id"] for event in events]
-    assert ids == [*(f"{batch.id}/0/{n}" for n in range(data["results_messages"])), f"{batch.id}/{state}"], ids
+    messages = Counter(event["data"]["part"] for event in results)
+    numbers = [f"{part}/{sequence}" for part in sorted(messages) for sequence in range(messages[part])]
+    assert ids == [f"{batch.id}/{last}" for last in (*numbers, state)], ids
+    assert len(results) == data["results_messages"]
     told = [line["id"] for event in results for line in event["data"]["results"]]
     assert told == sorted(batch.flagged), f"{len(told)} results instead of {len(batch.flagged)}"
     assert (data["flagged"], data["rejected"]) == (len(batch.flagged), batch.rejected), data

@@ -8,10 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import redis
 
 from complyq_producer import Producer
-from complyq_producer.live import connect_redis
+from complyq_producer.estimates import NEIGHBOURS, JobDuration
+from complyq_producer.live import RedisLiveView, connect_redis
+from complyq_producer.model import ComplianceType
+from complyq_producer.redis_keys import RedisKeys
 from complyq_producer.store import ObjectStore, open_store
 from complyq_workers.failpoints import VARIABLE, Failpoints
 from support.forked_workers import ForkedWorker, fork_worker
@@ -28,6 +32,9 @@ SETTINGS = {
 PATIENCE = 90
 """Seconds after which something that must happen has not; on a quiet machine it takes two."""
 
+Kind = tuple[str, float]
+"""The contract of a site, and the seconds that its X takes over a job."""
+
 
 @dataclass
 class Site:
@@ -43,6 +50,13 @@ class Site:
     def producer(self) -> Producer:
         """Submits batches."""
         return self.running.producer()
+
+    def producer_of_parts(self, part_bytes: int) -> Producer:
+        """Make a producer that cuts batches into small parts."""
+        settings = self.running.environment
+        live = RedisLiveView(self.redis, settings["COMPLYQ_NAMESPACE"])
+        spool = Path(settings["COMPLYQ_SPOOL_DIR"])
+        return Producer(store=self.store, poke=self.producer._poke, live=live, spool_dir=spool, part_bytes=part_bytes)
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -88,6 +102,29 @@ class Site:
         for key in self.redis.scan_iter(f"*{self.running.environment['COMPLYQ_NAMESPACE']}*:due:unanswered_create:*"):
             self.redis.pexpire(key, 3_000)
 
+    @contextmanager
+    def planning_held(self, type_: str) -> Iterator[None]:
+        """Have nothing planned of a type meanwhile, so that what is submitted meets in one job."""
+        due, lease = self._keys.due(f"plan:{type_}"), self._keys.step(f"plan:{type_}")
+        self.redis.set(due, "1", ex=PATIENCE)
+        wait_until(lambda: not self.redis.exists(lease))
+        self.redis.set(due, "1", ex=PATIENCE)  # also where the step that has just ended set a time
+        yield
+        self.redis.delete(due)
+
+    def teach_duration(self, type_: str, seconds: float) -> None:
+        """Have it known that jobs of a type take so long, whatever was learnt before."""
+        key = self._keys.durations(ComplianceType(type_))
+        duration = msgspec.json.encode(JobDuration(300, seconds, seconds))
+        with self.redis.pipeline() as pipe:
+            pipe.delete(key)
+            pipe.lpush(key, *[duration] * NEIGHBOURS)
+            pipe.execute()
+
+    @property
+    def _keys(self) -> RedisKeys:
+        return RedisKeys(self.running.environment["COMPLYQ_NAMESPACE"])
+
     def surprises(self) -> list[str]:
         """Return the log lines since the last call that tell of errors nobody foresaw."""
         text = self.running.log()
@@ -98,33 +135,34 @@ class Site:
 
 @dataclass
 class Sites:
-    """The sites of a test process, one a contract, made when they are first needed."""
+    """The sites of a test process, one a contract and speed of X, made when they are first needed."""
 
     folder: Path
     redis_url: str
-    _sites: dict[str, tuple[Site, ExitStack]] = field(default_factory=dict)
+    _sites: dict[Kind, tuple[Site, ExitStack]] = field(default_factory=dict)
     _made: int = 0
 
     @contextmanager
-    def use(self, contract: str) -> Iterator[Site]:
+    def use(self, contract: str, processing_seconds: float = 0.2) -> Iterator[Site]:
         """Lend a site. After a failure it is thrown away, so that the next test begins afresh."""
-        if contract not in self._sites:
-            self._sites[contract] = self._make(contract)
-        site, _ = self._sites[contract]
+        kind = contract, processing_seconds
+        if kind not in self._sites:
+            self._sites[kind] = self._make(*kind)
+        site, _ = self._sites[kind]
         try:
             yield site
         except BaseException:
-            self._throw_away(contract)
+            self._throw_away(kind)
             raise
         site.points.disarm()
         site.simulator.disarm()
 
     def close(self) -> None:
         """Stop everything."""
-        for contract in list(self._sites):
-            self._throw_away(contract)
+        for kind in list(self._sites):
+            self._throw_away(kind)
 
-    def _make(self, contract: str) -> tuple[Site, ExitStack]:
+    def _make(self, contract: str, processing_seconds: float) -> tuple[Site, ExitStack]:
         self._made += 1
         folder = self.folder / f"{contract}-{self._made}"
         folder.mkdir()
@@ -132,7 +170,12 @@ class Sites:
         stack = ExitStack()
         # X refuses no second active job here: were one asked for, it would show.
         simulator = stack.enter_context(
-            running_simulator(contract=contract, rate_limit=1_000_000, allow_concurrent_jobs=True)
+            running_simulator(
+                contract=contract,
+                processing_seconds=processing_seconds,
+                rate_limit=1_000_000,
+                allow_concurrent_jobs=True,
+            )
         )
         settings = {**SETTINGS, VARIABLE: str(points.file)}
         running = stack.enter_context(installation(folder, self.redis_url, simulator, settings))
@@ -140,8 +183,8 @@ class Sites:
         stack.callback(site.stop)
         return site, stack
 
-    def _throw_away(self, contract: str) -> None:
-        _, stack = self._sites.pop(contract)
+    def _throw_away(self, kind: Kind) -> None:
+        _, stack = self._sites.pop(kind)
         stack.close()
 
 

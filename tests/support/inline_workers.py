@@ -97,6 +97,10 @@ class InlineWorkers:
 class NoLiveView:
     """Knows nothing of the workers."""
 
+    def answers(self) -> bool:
+        """There is nobody to ask."""
+        return False
+
     def job(self, type_: ComplianceType) -> LiveJob | None:
         """Know nothing."""
         return None

@@ -22,7 +22,9 @@ from complyq_producer.store import ObjectStore
 from complyq_workers.pipeline import Hint, Outcome, Pipeline, Ports, Remote
 from complyq_workers.x import StaticBearer, Transport, XClient
 from complyq_workers.x.messages import Reply, Request
-from simulation.world import NothingLive, Shape, World
+from simulation.equipment import NothingLive
+from simulation.shape import Shape
+from simulation.world import World
 from simulation.x_server import API, SECRET, RemoteJob, operation_of
 from simulation.x_transport import SimulatedStream, SimulatedTransport
 
@@ -199,9 +201,9 @@ class QuietWorld:
         if outcome.again_in is not None:
             messages.append((self.world.now + outcome.again_in, hint))
 
-    def run_until(self, reached: Callable[[], object]) -> None:
-        """Run steps until something is true."""
-        for _ in range(MOST_STEPS):
+    def run_until(self, reached: Callable[[], object], steps: int = MOST_STEPS) -> None:
+        """Run steps until something is true, so many at most."""
+        for _ in range(steps):
             if reached():
                 return
             self.run_one()

@@ -30,6 +30,7 @@ from support.inline_workers import inline_workers
 from support.simulator_process import Simulator
 
 COUNTER = "from complyq_workers.failpoints import reach\nfor _ in range(5): reach('here')"
+THREADS = f"from threading import Thread\nfor _ in range(8): Thread(target=exec, args=({COUNTER!r}, {{}})).start()"
 GROUP = f"import os, time\nif os.fork() == 0:\n    exec({COUNTER!r})\n    os._exit(0)\ntime.sleep(60)"
 CATALOGUE = {*CASES, *OTHER_CASES}
 BY_PRODUCERS = {"ids", "batch", "cancel_requested", "key", "open_batch", "released"}
@@ -117,13 +118,14 @@ def test_a_worker_is_killed_with_all_its_processes(points: Failpoints) -> None:
     assert run(GROUP).wait() == -signal.SIGKILL
 
 
-def test_a_frozen_process_goes_on_when_it_is_woken(points: Failpoints) -> None:
+@pytest.mark.parametrize("code", [COUNTER, THREADS], ids=["one thread", "threads"])
+def test_a_frozen_process_goes_on_when_it_is_woken(points: Failpoints, code: str) -> None:
     """And keeps nobody from reaching failpoints meanwhile."""
     points.arm("here", then=Action.STOP_PROCESS)
-    process = run(COUNTER)
+    process = run(code)
     _, status = os.waitpid(process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
-    assert run(COUNTER).wait() == 0
+    assert run(COUNTER).wait(60) == 0
     process.send_signal(signal.SIGCONT)
     assert process.wait() == 0
 
@@ -148,7 +150,7 @@ def test_every_port_with_side_effects_is_wrapped(ports: Ports, points: Failpoint
     """The others compute, tell the time, or renew what the wrapped ones hold."""
     wrapped = with_failpoints(ports)
     same = {field.name for field in fields(Ports) if getattr(wrapped, field.name) is getattr(ports, field.name)}
-    assert same == {"sealer", "limits", "clock", "keep_lease"}
+    assert same == {"sealer", "limits", "clock", "keep_lease", "together"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from complyq_workers.pipeline.arguments import ARGUMENTS
 BATCH = "019a1b2c-3d4e-7f00-8123-456789abcdef"
 SENT: list[tuple[str, tuple[Any, ...]]] = [
     (task_names.PLAN, ("tweets",)),
+    (task_names.MERGE_JOB, ("tweets", 2)),
     (task_names.CREATE_JOB, ("users", 1)),
     (task_names.UPLOAD_JOB, ("tweets", 99_999_999)),
     (task_names.POLL_JOB, ("tweets", 7)),

@@ -237,10 +237,11 @@ def test_filesystem_is_that_of_the_nearest_mount() -> None:
 
 
 def test_celery_routes_long_transfers_apart() -> None:
-    """Uploads and collections go to the transfer queue; both queues are declared."""
+    """What moves many bytes goes to the transfer queue; both queues are declared."""
     settings = load_settings()
     found = celery_settings(settings)
     assert found["task_routes"] == {
+        "complyq.merge_job": {"queue": "complyq.transfer"},
         "complyq.upload_job": {"queue": "complyq.transfer"},
         "complyq.collect_job": {"queue": "complyq.transfer"},
     }

@@ -36,6 +36,8 @@ class Role(StrEnum):
     """Long ones: uploads, and downloads with their parsing."""
     ALL = "all"
     """One worker of each."""
+    METRICS = "metrics"
+    """None: it only serves metrics."""
 
 
 PROCESSES = {Role.CONTROL: 2, Role.TRANSFER: 2}
@@ -46,7 +48,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)  # the l
 
 @app.command()
 def worker(
-    role: Annotated[Role, typer.Option(help="Which steps to run. `all` starts one worker of each kind.")] = Role.ALL,
+    role: Annotated[
+        Role,
+        typer.Option(help="Which steps to run. `all` starts one worker of each kind; `metrics` only serves metrics."),
+    ] = Role.ALL,
     processes: Annotated[int | None, typer.Option(min=1, help="Steps to run at once, per worker. Default: 2.")] = None,
     *,
     healthcheck: Annotated[
@@ -61,28 +66,48 @@ def worker(
     Needs COMPLYQ_BEARER_TOKEN (or COMPLYQ_API_KEY and COMPLYQ_API_SECRET), COMPLYQ_BROKER_URL, COMPLYQ_REDIS_URL and
     COMPLYQ_STORE_URL. `complyq doctor` checks them.
 
+    With COMPLYQ_METRICS_PORT, metrics for Prometheus are served beside the workers. All workers show the same ones, so
+    it may be set for one of them, or `--role metrics` may serve them alone; that needs COMPLYQ_REDIS_URL only.
+
     [dim]complyq worker --role transfer --processes 4[/]
     """
-    roles = [Role.CONTROL, Role.TRANSFER] if role is Role.ALL else [role]
     settings = load_settings()
+    if role is Role.METRICS:
+        _serve_metrics(settings, healthcheck=healthcheck)
+        return
+    roles = [Role.CONTROL, Role.TRANSFER] if role is Role.ALL else [role]
     if healthcheck:
         raise typer.Exit(_check_alive(roles, settings.namespace))
-    if len(roles) > 1:
-        _prove_settings(settings)
-        arguments = ["--processes", str(processes)] if processes else []
-        raise typer.Exit(run_together([["--role", each.value, *arguments] for each in roles]))
+    arguments = ["--processes", str(processes)] if processes else []
+    together = [["--role", each.value, *arguments] for each in roles]
     if not is_supervised():
         _prove_settings(settings)
+        together += [["--role", Role.METRICS.value]] if settings.metrics_port else []
+    if len(together) > 1:
+        raise typer.Exit(run_together(together))
     _run(roles[0], processes or PROCESSES[roles[0]], settings)
+
+
+def _serve_metrics(settings: Settings, *, healthcheck: bool) -> None:
+    from complyq_workers.metrics import serve  # noqa: PLC0415 - what workers themselves do not need
+
+    if healthcheck:
+        raise typer.BadParameter("metrics have no check of their own: ask their port.")
+    configure_logging(settings.log_format, settings.log_level)
+    log_uncaught_exceptions()
+    serve(settings)
 
 
 def _prove_settings(settings: Settings) -> None:
     """Refuse to start with settings that cannot work, above all a store that could lose facts."""
+    from complyq_workers.metrics import prove_port  # noqa: PLC0415 - what workers themselves do not need
     from complyq_workers.wiring import build_ports  # noqa: PLC0415 - boto3 and cryptography are slow to import
 
     configure_logging(settings.log_format, settings.log_level)
     log_uncaught_exceptions()
     log.info("settings", **settings.effective())
+    if settings.metrics_port:
+        prove_port(settings)
     build_ports(settings).store.verify()
 
 

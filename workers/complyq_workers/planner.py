@@ -136,7 +136,7 @@ class Decision:
 
     Attributes:
         draft: what the next job carries; None if nothing waits, or all that waits has to pause.
-        resolved: split plans that nothing is left of.
+        resolved: split plans of which no batch is left that is open and in no later plan.
     """
 
     draft: Draft | None
@@ -156,12 +156,13 @@ def decide_next(
         now: the time.
     """
     drafting = _Drafting(candidates, jobs, rules, now)
+    resolved = tuple(drafting.resolved())
     if trouble.x_at_fault:
-        return Decision(None if _is_within(trouble.since, trouble.failures, rules, now) else drafting.probe())
+        is_pausing = _is_within(trouble.since, trouble.failures, rules, now)
+        return Decision(None if is_pausing else drafting.probe(), resolved)
     # Jobs that find out who is to blame take turns with those of all others.
     turns = [drafting.half, drafting.pool] if next_number(jobs) % 2 else [drafting.pool, drafting.half]
-    draft = next(filter(None, (turn() for turn in turns)), None)
-    return Decision(draft, tuple(drafting.resolved))
+    return Decision(next(filter(None, (turn() for turn in turns)), None), resolved)
 
 
 def owners_of(jobs: Iterable[JobView]) -> dict[PartKey, Owner]:
@@ -172,12 +173,6 @@ def owners_of(jobs: Iterable[JobView]) -> dict[PartKey, Owner]:
         if job.plan and (job.phase is not JobPhase.CLOSED or (job.collected and job.collected.available))
         for part in job.plan.parts
     }
-
-
-def left_of(split: JobView, owners: Mapping[PartKey, Owner]) -> set[PartKey]:
-    """Return the parts of a split plan that are in no later plan."""
-    keys = ((part.batch_id, part.part) for part in (split.plan.parts if split.plan else ()))
-    return {key for key in keys if owners[key].job is split}
 
 
 def plannable(view: BatchView, max_attempts: int) -> list[int]:
@@ -200,24 +195,23 @@ class _Drafting:
 
     def __init__(self, candidates: Candidates, jobs: Sequence[JobView], rules: Rules, now: datetime) -> None:
         self._candidates = candidates
-        self._jobs = jobs
         self._owners = owners_of(jobs)
         self._rules = rules
         self._now = now
-        self.resolved: list[JobView] = []
+        self._splits = [(job, self._left_of(job)) for job in jobs if job.phase is JobPhase.SPLIT]
+
+    def resolved(self) -> list[JobView]:
+        """Return the split plans that nothing is left of."""
+        return [job for job, left in self._splits if not left]
 
     def pool(self) -> Draft | None:
         """Take what is in no plan, in order, as much as fits."""
         return self._fill(_Load(self._rules, self._owners), self._candidates)
 
     def half(self) -> Draft | None:
-        """Take half of the batches of the first split job that has some left."""
-        for job in self._jobs:
-            if job.phase is JobPhase.SPLIT and job.plan:
-                draft = self._half_of(job, len(job.plan.batch_ids))
-                if draft:
-                    return draft
-        return None
+        """Take half of the batches of the first split job of which some may be tried."""
+        halves = (self._half_of(left, -(-len(job.plan.batch_ids) // 2)) for job, left in self._splits if job.plan)
+        return next(filter(None, halves), None)
 
     def probe(self) -> Draft | None:
         """Take one batch, of the first few that wait the one that was tried least."""
@@ -232,21 +226,20 @@ class _Drafting:
         chosen = min(tried, key=lambda batch_id: tried[batch_id])
         return self._fill(_Load(self._rules, held, only=chosen), self._candidates, may_pause=False)
 
-    def _half_of(self, job: JobView, batches: int) -> Draft | None:
-        keys = left_of(job, self._owners)
-        parts = [part for part in self._candidates.ordered if part.key in keys]
+    def _left_of(self, job: JobView) -> list[RankedPart]:
+        """Return the parts of a split plan that are of open batches and in no later plan, in order."""
+        keys = {(part.batch_id, part.part) for part in (job.plan.parts if job.plan else ())}
+        return [part for part in self._candidates.ordered if part.key in keys and self._owners[part.key].job is job]
+
+    def _half_of(self, parts: Sequence[RankedPart], batches: int) -> Draft | None:
+        """Take so many batches; those that pause have been found out about."""
         left = replace(self._candidates, ordered=parts)
         chosen: set[BatchId] = set()
-        is_pausing = False
         for part, view in left.waiting(lambda part: part.batch_id not in chosen):
-            if self._is_pausing(view):
-                is_pausing = True
-                continue
-            chosen.add(part.batch_id)
-            if len(chosen) >= -(-batches // 2):
+            if not self._is_pausing(view):
+                chosen.add(part.batch_id)
+            if len(chosen) == batches:
                 break
-        if not chosen and not is_pausing:
-            self.resolved.append(job)
         return self._fill(_Load(self._rules, ()), replace(left, ordered=[p for p in parts if p.batch_id in chosen]))
 
     def _fill(self, load: _Load, candidates: Candidates, *, may_pause: bool = True) -> Draft | None:

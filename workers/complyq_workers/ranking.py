@@ -96,7 +96,9 @@ def rank(batch: WaitingBatch, part: int) -> datetime:
     """Return when a part counts as accepted."""
     due = batch.accepted_at + PRIORITY_SHIFT[batch.priority] + part * PART_DELAY
     if batch.deadline:
-        due = min(due, batch.deadline - DEADLINE_LEAD)
+        due = min(
+            due, max(batch.deadline, batch.accepted_at) - DEADLINE_LEAD
+        )  # earlier changes nothing, and dates have a beginning
     return max(due, batch.accepted_at - MAX_LEAD)
 
 
@@ -112,6 +114,6 @@ def places(ordered: Iterable[RankedPart], held: Container[tuple[BatchId, int]], 
     passed = 0
     for part in ordered:
         if part.key not in held:
-            last_job[part.batch_id] = passed // room
             passed += part.bytes
+            last_job[part.batch_id] = (passed - 1) // room
     return [LivePlace(batch_id=b, place=place, jobs_ahead=jobs) for place, (b, jobs) in enumerate(last_job.items(), 1)]

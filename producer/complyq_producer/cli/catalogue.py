@@ -28,7 +28,7 @@ class Listed:
 
 COMMANDS = {
     "enqueue": Listed("Submit a file of IDs as one batch.", "Batches", f"{_HERE}.enqueue:app"),
-    "status": Listed("Show how far a batch is, or all open batches.", "Batches", f"{_HERE}.status:app"),
+    "status": Listed("Show how far a batch is, or what is going on.", "Batches", f"{_HERE}.status:app"),
     "watch": Listed("Follow a batch until it ends.", "Batches", f"{_HERE}.watch:app"),
     "results": Listed("Print the results of a completed batch as JSON lines.", "Batches", f"{_HERE}.results:app"),
     "cancel": Listed("Ask for a batch to be ended early.", "Batches", f"{_HERE}.cancel:app"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from complyq_producer.facts import utc_now
 from complyq_producer.model import BatchState
 
 if TYPE_CHECKING:
@@ -12,8 +14,10 @@ if TYPE_CHECKING:
     from complyq_producer.status import BatchStatus, Progress
 
 PHASES = {
+    "merging": "merging the IDs of its batches",
     "planned": "planned",
     "waiting_for_slot": "waiting for X's one job of this type",
+    "waiting_for_foreign_job": "waiting for another program's job at X to end",
     "created": "created at X",
     "uploading": "uploading",
     "uploaded": "uploaded",
@@ -22,9 +26,12 @@ PHASES = {
     "finished": "checked, results to be collected",
     "collecting": "collecting results",
     "parked": "parked",
+    "split": "its job failed, to be tried again with half of the batches",
 }
 """The workers' words for a phase, as people read them; a word that is not here is shown as it is."""
 
+_ANY_MOMENT = timedelta(seconds=5)
+_SOON = timedelta(minutes=5)
 _STAGES = {
     "created": 0.05, "uploading": 0.1, "uploaded": 0.5, "processing": 0.5, "finished": 0.8, "collecting": 0.8,
 }  # fmt: skip
@@ -37,13 +44,8 @@ def describe(status: BatchStatus, slot_seconds: float | None = None) -> str:
     if status.state is BatchState.RUNNING:
         return ", ".join(_running(status, slot_seconds)) + _expected(status)
     if status.state is BatchState.WAITING:
-        return f"waiting, place {status.position} in the queue" + _expected(status) + _cancelling(status)
-    return "accepted; no worker has looked at it yet" + _cancelling(status)
-
-
-def _expected(status: BatchStatus) -> str:
-    """Say when it may end, in this machine's time."""
-    return f", done about {status.estimate.astimezone():%H:%M}" if status.estimate else ""
+        return ", ".join(_waiting(status)) + _cancelling(status) + _expected(status)
+    return "accepted; no worker has looked at it yet" + _cancelling(status) + _and_late(status)
 
 
 def label(status: BatchStatus) -> str:
@@ -72,7 +74,16 @@ def moved(status: BatchStatus) -> tuple[object, ...]:
         status.cancel_requested,
         len(status.jobs),
         len(status.parked),
+        status.late,
     )
+
+
+def phase(name: str, done: int, total: int) -> str:
+    """Say what is being done, with the share of the bytes where they are known."""
+    words = PHASES.get(name, name.replace("_", " "))
+    if not total:
+        return words
+    return f"{words} {mega(done)} of {mega(total)} ({done * 100 // total}%)"
 
 
 def mega(size: int) -> str:
@@ -94,6 +105,35 @@ def clock(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
+def around(time: datetime) -> str:
+    """Say when something may happen, in this machine's time; with the day where that is another one."""
+    now = utc_now()
+    if time - now < _ANY_MOMENT:
+        return "any moment"
+    there = time.astimezone()
+    if time - now < _SOON:
+        return f"about {there:%H:%M:%S}"
+    return f"about {there:%H:%M}" if there.date() == now.astimezone().date() else f"about {there:%Y-%m-%d %H:%M}"
+
+
+def _expected(status: BatchStatus) -> str:
+    """Say when it may end, and whether that is too late."""
+    return (f", done {around(status.estimate)}" if status.estimate else "") + _and_late(status)
+
+
+def lateness(status: BatchStatus) -> str:
+    """Say that a batch ended late, is late or may be; nothing where it is not."""
+    if not status.late or status.deadline is None:
+        return ""
+    if status.ended_at:
+        return f"late: {clock((status.ended_at - status.deadline).total_seconds())} after its deadline"
+    return f"{'late: was' if status.deadline < utc_now() else 'may be late:'} due {moment(status.deadline)}"
+
+
+def _and_late(status: BatchStatus) -> str:
+    return f", {lateness(status)}" if status.late else ""
+
+
 def _stage(progress: Progress | None) -> float:
     """Return how far a job is; only of its upload is the progress known."""
     if progress is None:
@@ -105,8 +145,14 @@ def _stage(progress: Progress | None) -> float:
 def _ending(status: BatchStatus) -> str:
     if status.state is BatchState.COMPLETED:
         rejected = f", {status.rejected:,} not checked by X" if status.rejected else ""
-        return f"completed: {status.flagged:,} of {status.unique:,} IDs flagged{rejected}"
-    return f"{status.state}: {status.error}" if status.error else str(status.state)
+        return f"completed: {status.flagged:,} of {status.unique:,} IDs flagged{rejected}" + _and_late(status)
+    return (f"{status.state}: {status.error}" if status.error else str(status.state)) + _and_late(status)
+
+
+def _waiting(status: BatchStatus) -> list[str]:
+    ahead = status.jobs_ahead
+    jobs = f"{ahead} {'job' if ahead == 1 else 'jobs'} of the queue before its own"
+    return [f"waiting, place {status.position} in the queue", *([jobs] if ahead else [])]
 
 
 def _running(status: BatchStatus, slot_seconds: float | None) -> list[str]:
@@ -114,6 +160,7 @@ def _running(status: BatchStatus, slot_seconds: float | None) -> list[str]:
     if slot_seconds is not None and slot_seconds >= 1:
         words.append(f"{clock(slot_seconds)} in the slot")
     if status.parts > 1:
+        words.append(f"{status.parts_done} of {status.parts} parts done")
         words.append(f"{status.checked:,} of {status.unique:,} IDs checked")
     if status.jobs and status.jobs[-1].error and not status.parked:
         words.append(f"job {status.jobs[-1].plan}: {status.jobs[-1].error}")
@@ -128,13 +175,7 @@ def _now(status: BatchStatus) -> str:
 
 
 def _phase(progress: Progress | None) -> str:
-    if progress is None:
-        return "running"
-    words = PHASES.get(progress.phase, progress.phase.replace("_", " "))
-    if not progress.bytes_total:
-        return words
-    percent = progress.bytes_done * 100 // progress.bytes_total
-    return f"{words} {mega(progress.bytes_done)} of {mega(progress.bytes_total)} ({percent}%)"
+    return phase(progress.phase, progress.bytes_done, progress.bytes_total) if progress else "running"
 
 
 def _cancelling(status: BatchStatus) -> str:

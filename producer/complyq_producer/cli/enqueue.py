@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from complyq_producer.cli.deadlines import DeadlineOption, parse_deadline, warn_if_passed
 from complyq_producer.cli.options import FileArgument, JsonOption, NameOption, OnInvalid, OnInvalidOption, TypeArgument
 from complyq_producer.cli.output import print_json, progress_console, say
 from complyq_producer.cli.session import open_producer
 from complyq_producer.cli.watch import wait_for
 from complyq_producer.errors import InvalidArgumentError
+from complyq_producer.facts import utc_now
 from complyq_producer.model import ComplianceType, Priority
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ KINDS = {ComplianceType.TWEETS: "Post", ComplianceType.USERS: "user"}
 
 LabelOption = Annotated[
     list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="Comes back in every event; may be repeated.")
-]
-DeadlineOption = Annotated[
-    str | None, typer.Option(metavar="TIME", help="When results are due, such as 2026-12-01T18:00:00+01:00.")
 ]
 KeyOption = Annotated[
     str | None, typer.Option(help="Makes the call idempotent: the same key and IDs give the same batch, ever after.")
@@ -59,7 +57,8 @@ def enqueue(  # noqa: PLR0913 - one option each
 
     [dim]psql -Atc 'select id from posts' | complyq enqueue tweets - --name nightly[/]
     """
-    producer = open_producer()
+    producer, now = open_producer(), utc_now()
+    due = parse_deadline(deadline, now)
     with open_ids(file) as ids:
         batch = producer.enqueue(
             ids,
@@ -67,11 +66,12 @@ def enqueue(  # noqa: PLR0913 - one option each
             name=name,
             key=key,
             priority=priority,
-            deadline=parse_deadline(deadline),
+            deadline=due,
             labels=parse_labels(label or []),
             on_invalid=on_invalid.value,
         )
     _report(batch, as_json=as_json, wait=wait)
+    warn_if_passed(due, now)
     if wait:
         raise typer.Exit(wait_for(producer, batch.id, as_json=as_json))
 
@@ -95,22 +95,6 @@ def open_ids(file: str) -> Iterator[Any]:
             return
         with opened as shown:
             yield shown
-
-
-def parse_deadline(text: str | None) -> datetime | None:
-    """Read an ISO 8601 time.
-
-    Raises:
-        InvalidArgumentError: it is none.
-    """
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidArgumentError(
-            f"--deadline {text!r} is no ISO 8601 time: write it like 2026-12-01T18:00:00+01:00"
-        ) from None
 
 
 def parse_labels(given: list[str]) -> dict[str, str]:

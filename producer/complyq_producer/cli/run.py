@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from complyq_producer.cli.deadlines import DeadlineOption, parse_deadline, warn_if_passed
 from complyq_producer.cli.enqueue import counted, open_ids
 from complyq_producer.cli.extras import require_extras
 from complyq_producer.cli.files import make_folder
@@ -23,12 +24,14 @@ from complyq_producer.cli.signals import Terminated, orderly_end
 from complyq_producer.cli.workspace import RESULTS, SUMMARY, WORKER_LOG, Workspace
 from complyq_producer.client import MAX_NAME, Producer
 from complyq_producer.errors import InputError, KeyConflictError
+from complyq_producer.facts import utc_now
 from complyq_producer.ledger import Ledger
 from complyq_producer.model import BatchState, ComplianceType
 from complyq_producer.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from complyq_producer.client import Batch
     from complyq_producer.status import BatchStatus
@@ -48,13 +51,15 @@ def run(
     out: Annotated[Path, typer.Option(help=f"Folder for {RESULTS} and {SUMMARY}; created if missing.")],
     simulate: Annotated[bool, typer.Option("--simulate", help="Work against a simulated X, without a token.")] = False,
     name: NameOption = None,
+    deadline: DeadlineOption = None,
     on_invalid: OnInvalidOption = OnInvalid.REFUSE,
     as_json: JsonOption = False,
 ) -> None:
     """Do the whole job for one file on this machine alone.
 
     Starts Redis and workers of its own, runs the IDs through X's batch compliance API, writes results.jsonl and
-    summary.json into the folder, and ends what it started. A run that was interrupted is continued by the same command.
+    summary.json into the folder, and ends what it started. A run that was interrupted is continued by the same command;
+    its deadline stays that of the first time.
 
     Needs COMPLYQ_BEARER_TOKEN, except with --simulate.
 
@@ -63,6 +68,7 @@ def run(
     [dim]complyq run users user-ids.txt --out results/ --simulate[/]
     """
     ComplianceType.parse(type_)
+    due = parse_deadline(deadline, utc_now())
     require_extras(*(("worker", "simulator") if simulate else ("worker",)))
     if not simulate:
         require_credentials(begin())
@@ -71,7 +77,7 @@ def run(
             say(f"Continuing the run in {workspace.out}.")
         with local_stack(workspace.state, Simulation() if simulate else None) as stack:
             producer = Producer.from_settings(stack.settings)
-            batch = _submit(producer, workspace, type_, file, name=name, on_invalid=on_invalid)
+            batch = _submit(producer, workspace, type_, file, name=name, deadline=due, on_invalid=on_invalid)
             state = _wait(producer, stack, batch)
         summary = write_output(workspace, batch.id, simulated=simulate)
     _report(workspace, summary, as_json=as_json)
@@ -111,18 +117,26 @@ def _told_how_to_continue(workspace: Workspace) -> Iterator[None]:
 
 
 def _submit(
-    producer: Producer, workspace: Workspace, type_: str, file: str, *, name: str | None, on_invalid: OnInvalid
+    producer: Producer,
+    workspace: Workspace,
+    type_: str,
+    file: str,
+    *,
+    name: str | None,
+    deadline: datetime | None,
+    on_invalid: OnInvalid,
 ) -> Batch:
     known_as = name or (Path(file).name[:MAX_NAME] if file != "-" else None)
     try:
         with open_ids(file) as ids:
-            batch = producer.enqueue(ids, type_, name=known_as, key=KEY, on_invalid=on_invalid.value)
+            batch = producer.enqueue(ids, type_, name=known_as, key=KEY, deadline=deadline, on_invalid=on_invalid.value)
     except KeyConflictError as error:
         raise KeyConflictError(
             f"{workspace.out} holds an unfinished run of other IDs. Continue it with its own file, choose another --out, "
             f"or give it up by removing {workspace.state}"
         ) from error
     say(f"Submitted {counted(batch)}.")
+    warn_if_passed(deadline, utc_now())
     return batch
 
 

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from complyq_producer.cli.describing import describe, label, moment
+from complyq_producer.cli.describing import describe, label, lateness, moment
 from complyq_producer.cli.options import JsonOption
 from complyq_producer.cli.output import data_console, print_json, say
+from complyq_producer.cli.overview_tables import budget_table, types_table
 from complyq_producer.cli.session import open_producer
+from complyq_producer.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
+    from complyq_producer.client import Producer
     from complyq_producer.parked import ParkedWork
     from complyq_producer.status import BatchStatus, JobStatus
 
@@ -22,33 +25,61 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def status(
     batch_id: Annotated[
-        str | None, typer.Argument(metavar="[BATCH]", help="The batch's id; without one, all open batches.")
+        str | None, typer.Argument(metavar="[BATCH]", help="The batch's id; without one, what is going on.")
     ] = None,
     *,
+    batches: Annotated[bool, typer.Option("--batches", help="List all open batches.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how far a batch is, or all open batches.
+    """Show how far a batch is, or what is going on.
 
-    `--json` prints an object, or without a batch one object a line.
+    Without a batch: the slot and the queue of each type, when all of it may be done, and the request budget at X. `--json` prints an object, with `--batches` one object a line.
 
     [dim]complyq status[/]
 
+    [dim]complyq status --batches[/]
+
     [dim]complyq status 0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b --json | jq .state[/]
     """
+    if batch_id and batches:
+        raise InvalidArgumentError("name a batch or ask for all with --batches, not both")
     producer = open_producer()
-    found = [producer.status(batch_id)] if batch_id else list(producer.open_batches())
-    if as_json:
-        for one in found:
-            print_json(one)
+    if batches:
+        _list(producer, as_json=as_json)
     elif batch_id:
-        data_console().print(_details(found[0]))
-    elif found:
-        data_console().print(_overview(found))
+        found = producer.status(batch_id)
+        print_json(found) if as_json else data_console().print(_details(found))
+    else:
+        _overview(producer, as_json=as_json)
+
+
+def _overview(producer: Producer, *, as_json: bool) -> None:
+    overview = producer.overview()
+    if as_json:
+        print_json(overview)
+        return
+    console = data_console()
+    console.print(types_table(overview))
+    if overview.redis_answers:
+        console.print()
+        console.print(budget_table(overview))
+    else:
+        say("Redis (COMPLYQ_REDIS_URL) does not answer: only what the store tells is shown. Check with: complyq doctor")
+
+
+def _list(producer: Producer, *, as_json: bool) -> None:
+    if as_json:
+        for one in producer.open_batches():
+            print_json(one)
+        return
+    found = list(producer.open_batches())
+    if found:
+        data_console().print(_table(found))
     else:
         say("No open batches.")
 
 
-def _overview(found: list[BatchStatus]) -> Table:
+def _table(found: list[BatchStatus]) -> Table:
     table = Table("batch", "type", "name", "state", "IDs", "parts", "now", box=None, padding=(0, 2, 0, 0))
     for one in sorted(found, key=lambda status: (status.type, status.accepted_at)):
         parts = f"{one.parts_done}/{one.parts}"
@@ -79,6 +110,7 @@ def _lines(one: BatchStatus) -> list[tuple[str, str]]:
         *(("job", _job(job)) for job in one.jobs),
         *(("parked", _parked(work)) for work in one.parked),
         ("priority", f"{one.priority}" + (f", due {moment(one.deadline)}" if one.deadline else "")),
+        ("deadline", lateness(one) if one.state.is_final else ""),
         ("accepted", moment(one.accepted_at)),
         ("ended", moment(one.ended_at) if one.ended_at else ""),
     ]
@@ -86,7 +118,9 @@ def _lines(one: BatchStatus) -> list[tuple[str, str]]:
 
 def _job(job: JobStatus) -> str:
     remote = f", X's {job.remote_id}" if job.remote_id else ""
-    return f"{job.plan}{remote}: {job.status}" + (f" ({job.error})" if job.error else "")
+    shared = f", shared by {job.batches:,} batches" if job.batches > 1 else ""
+    error = f" ({job.error})" if job.error else ""
+    return f"{job.plan}{remote}: {job.status}{error}, {job.ids:,} IDs{shared}"
 
 
 def _parked(work: ParkedWork) -> str:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from complyq_producer.estimates import JobDuration
     from complyq_producer.live import LiveJob, LivePlace, LiveQueue
     from complyq_producer.model import BatchId
+    from complyq_workers.coordination.port import Counter
     from complyq_workers.coordination.quota import Quota
 
 
@@ -198,6 +199,22 @@ class MemoryCoordination:
         """Return how long the last jobs took, newest first; empty if none is known."""
         with self._lock:
             return list(self._get(f"took:{type_}") or [])
+
+    def slot_holder(self, type_: ComplianceType) -> str | None:
+        """Return who holds the lock of a type, if anybody does."""
+        with self._lock:
+            holder: str | None = self._get(f"slot:{type_}")
+            return holder
+
+    def count(self, counter: Counter, type_: ComplianceType) -> None:
+        """Count one more, for metrics."""
+        with self._lock:
+            self._increment(f"counted:{counter}:{type_}", inf)
+
+    def counted(self, counter: Counter, type_: ComplianceType) -> int:
+        """Return how many were counted since the last flush."""
+        with self._lock:
+            return self._get(f"counted:{counter}:{type_}") or 0
 
     # What else status sees
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from complyq_config.errors import ComplyqError
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 class CoordinationError(ComplyqError):
     """Redis does not answer or refuses. The step ends and is tried again; nothing is lost."""
+
+
+class Counter(StrEnum):
+    """What is counted for metrics."""
+
+    BATCHES_ENDED_LATE = "batches_ended_late"
 
 
 class Coordination(Protocol):
@@ -94,3 +101,12 @@ class Coordination(Protocol):
 
     def durations(self, type_: ComplianceType) -> list[JobDuration]:
         """Return how long the last jobs took, newest first; empty if none is known."""
+
+    def slot_holder(self, type_: ComplianceType) -> str | None:
+        """Return who holds the lock of a type, if anybody does."""
+
+    def count(self, counter: Counter, type_: ComplianceType) -> None:
+        """Count one more, for metrics. A lost reply may count it twice."""
+
+    def counted(self, counter: Counter, type_: ComplianceType) -> int:
+        """Return how many were counted since Redis last lost what it held."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from complyq_producer.estimates import JobDuration
     from complyq_producer.live import LiveBudget, LiveJob, LiveQueue
     from complyq_producer.model import ComplianceType
+    from complyq_workers.coordination.port import Counter
     from complyq_workers.coordination.quota import Quota
 
 # A lost reply makes the client send a script again: taking what one has renews it, and what was given back stays so.
@@ -196,6 +197,19 @@ class RedisCoordination:
         """Return how long the last jobs took, newest first; empty if none is known."""
         durations: list[JobDuration] = self._ask(lambda client: read_durations(client, self._keys, type_))
         return durations
+
+    def slot_holder(self, type_: ComplianceType) -> str | None:
+        """Return who holds the lock of a type, if anybody does."""
+        holder: bytes | None = self._ask(lambda client: client.get(self._keys.slot(type_)))
+        return holder.decode() if holder else None
+
+    def count(self, counter: Counter, type_: ComplianceType) -> None:
+        """Count one more, for metrics. A lost reply may count it twice."""
+        self._ask(lambda client: client.incr(self._keys.counted(counter, type_)))
+
+    def counted(self, counter: Counter, type_: ComplianceType) -> int:
+        """Return how many were counted since Redis last lost what it held."""
+        return int(self._ask(lambda client: client.get(self._keys.counted(counter, type_))) or 0)
 
     def _budget_keys(self, endpoint: str) -> list[str]:
         keys = self._keys

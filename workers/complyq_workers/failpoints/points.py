@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,6 +68,10 @@ def act(action: Action) -> None:
         os.kill(os.getpid(), signal.SIGKILL if action is Action.KILL_PROCESS else signal.SIGSTOP)
 
 
+_turn = threading.Lock()
+"""Of the threads of a process one at a time has the log: frozen, the process must not have it by another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failpoints:
     """The failpoints of an installation: a file that arms one, and beside it a log of all that were reached."""
@@ -100,11 +105,12 @@ class Failpoints:
         """Write down that a failpoint was reached, and do what it is armed with, if it is."""
         armed = self._armed()
         reached = Reached(name=name, when=when, armed=armed.id if armed else "", pid=os.getpid())
-        with _locked(self.log) as log:
-            log.write(msgspec.json.encode(reached) + b"\n")
-            strikes = armed is not None and _strikes(armed, reached, log)
-        if armed and strikes:  # outside the lock, which a frozen process would keep
-            self.act(armed.then)
+        with _turn:
+            with _locked(self.log) as log:
+                log.write(msgspec.json.encode(reached) + b"\n")
+                strikes = armed is not None and _strikes(armed, reached, log)
+            if armed and strikes:  # outside the file's lock, which a frozen process would keep
+                self.act(armed.then)
 
     def _armed(self) -> Armed | None:
         try:

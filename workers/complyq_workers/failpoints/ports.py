@@ -138,9 +138,12 @@ COORDINATION: Effects = {
     "show_job": _plain("coordination.show_job"),
     "show_queue": _plain("coordination.show_queue"),
     "note_duration": _plain("coordination.note_duration"),
+    "count": _plain("coordination.count"),
     "seconds_until_due": None,
     "budgets": None,
     "durations": None,
+    "slot_holder": None,
+    "counted": None,
 }
 X: Effects = {
     "create_job": _plain("x.create_job"),

@@ -28,6 +28,15 @@ def note_seen_active(ports: Ports, job: JobView) -> None:
     ports.coordination.postpone(_seen(job), SEEN_SECONDS)
 
 
+def is_awaited(ports: Ports, job: JobView) -> bool:
+    """Whether somebody has begun to wait for the end of a job. Once is enough: clocks of two machines may disagree."""
+    awaited = f"awaited:{job.keys.type}:{job.keys.plan_number}"
+    if ports.coordination.seconds_until_due(awaited) > 0:
+        return True
+    ports.coordination.postpone(awaited, SEEN_SECONDS)
+    return False
+
+
 def last_seen_active(ports: Ports, job: JobView) -> datetime | None:
     """Return when X last showed a job at work, if that is known."""
     left = ports.coordination.seconds_until_due(_seen(job))
@@ -54,7 +63,7 @@ def durations_of(ports: Ports, type_: ComplianceType) -> list[JobDuration]:
 
 def seconds_processed(ports: Ports, job: JobView) -> float:
     """Return for how long X has had the IDs of a job."""
-    return (ports.clock.now() - job.uploaded.recorded_at).total_seconds() if job.uploaded else 0.0
+    return max(0.0, (ports.clock.now() - job.uploaded.recorded_at).total_seconds()) if job.uploaded else 0.0
 
 
 def ready_at(expected: Expectation) -> float | None:

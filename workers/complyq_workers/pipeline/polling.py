@@ -14,6 +14,7 @@ from complyq_producer.model import RemoteId
 from complyq_workers.pipeline.durations import (
     durations_of,
     ends_soon,
+    is_awaited,
     note_seen_active,
     ready_at,
     seconds_processed,
@@ -49,7 +50,7 @@ def poll(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     if job.plan and not is_wanted(ports, job.plan) and cancel_remote(ports, job.remote_id):
         return finish(ports, job, "cancelled", error="no batch of the job was wanted any more")
     too_early = _seconds_too_early(ports, job, job.uploaded)
-    if too_early > EARLY_SECONDS:
+    if too_early > EARLY_SECONDS and not is_awaited(ports, job):
         show(ports, job, "processing")
         expected = expect(durations_of(ports, job.keys.type), job.count)
         return _with_next_ready(ports, job, again(too_early), seconds_processed(ports, job), expected)

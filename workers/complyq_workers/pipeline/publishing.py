@@ -13,6 +13,7 @@ from complyq_producer import layout
 from complyq_producer.facts import CountedPart, Published
 from complyq_producer.facts import Outcome as OutcomeFact
 from complyq_producer.results import read_lines
+from complyq_workers.coordination import Counter
 from complyq_workers.endings import decide_end
 from complyq_workers.events import BuiltEvent, end_data, end_event, parked_event, results_event
 from complyq_workers.pipeline.end_of_batch import batch_info, parked_info, results_ref, tally
@@ -20,6 +21,7 @@ from complyq_workers.pipeline.hints import job_hints
 from complyq_workers.pipeline.step import SOON_SECONDS, Hint, Outcome, again, done
 
 if TYPE_CHECKING:
+    from complyq_producer.facts import BatchRecord
     from complyq_producer.ledger import BatchView, CheckedPart
     from complyq_producer.model import BatchId
     from complyq_workers.pipeline.lease import StepLease
@@ -66,7 +68,17 @@ def _decide(ports: Ports, view: BatchView) -> OutcomeFact | None:
     outcome, ours = ports.facts.create(view.keys.outcome, fact)
     if ours:
         log.info("batch_ended", batch=view.record.batch_id, state=outcome.state, error=outcome.error)
+        _note_if_late(ports, view.record, outcome)
     return outcome
+
+
+def _note_if_late(ports: Ports, record: BatchRecord, outcome: OutcomeFact) -> None:
+    """Say and count that a batch missed its deadline, however it ended; called once, by whoever decided its end."""
+    if record.deadline is None or outcome.recorded_at <= record.deadline:
+        return
+    late = (outcome.recorded_at - record.deadline).total_seconds()
+    log.warning("batch_ended_late", batch=record.batch_id, type=record.type, state=outcome.state, seconds_late=late)
+    ports.coordination.count(Counter.BATCHES_ENDED_LATE, record.type)
 
 
 def _all_known(view: BatchView, outcome: OutcomeFact) -> bool:

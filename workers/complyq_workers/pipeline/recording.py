@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from complyq_producer.model import BatchId
     from complyq_workers.pipeline.ports import Ports
     from complyq_workers.results import PartSummary
+
+    PartKey = tuple[BatchId, int]
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +45,11 @@ def record_results(ports: Ports, job: JobView, stored: Sequence[StoredPart], for
     inline = _inline_batches(ports, job.plan, stored) if job.plan else set()
     ordered = sorted(stored, key=lambda part: (part.batch_id, part.part))
     parts = [_collected_part(part, inline=part.batch_id in inline) for part in ordered]
-    is_long = len(parts) > PAGE_PARTS
+    cuts = _cuts(job.plan) if job.plan else []
     collected = Collected(
         available=True,
-        parts=[] if is_long else parts,
-        pages=_write_pages(ports, job, parts) if is_long else [],
+        parts=[] if cuts else parts,
+        pages=_write_pages(ports, job, cuts, parts),
         checked_at=checked_at(ports, job),
         foreign=foreign,
         remote_id=job.remote_id,
@@ -57,12 +60,23 @@ def record_results(ports: Ports, job: JobView, stored: Sequence[StoredPart], for
         log.info("results_collected", plan=job.keys.plan_number, results=sum(part.count for part in parts))
 
 
-def _write_pages(ports: Ports, job: JobView, parts: Sequence[CollectedPart]) -> list[BatchId]:
+def _cuts(plan: Plan) -> list[PartKey]:
+    """Return the first part on each page, none where all stand together.
+
+    Whoever collects cuts at the same places, also where batches have ended since another worker wrote some pages.
+    """
+    parts = sorted((part.batch_id, part.part) for part in plan.parts)
+    return parts[::PAGE_PARTS] if len(parts) > PAGE_PARTS else []
+
+
+def _write_pages(ports: Ports, job: JobView, cuts: Sequence[PartKey], parts: Sequence[CollectedPart]) -> list[BatchId]:
     """Write the pages, which count once the fact that names them exists; return the first batch on each."""
-    pages = [parts[first : first + PAGE_PARTS] for first in range(0, len(parts), PAGE_PARTS)]
-    facts = [(job.keys.page(index), CollectedPage(parts=list(page))) for index, page in enumerate(pages)]
+    pages: list[list[CollectedPart]] = [[] for _ in cuts]
+    for part in parts if cuts else ():
+        pages[bisect_right(cuts, (part.batch_id, part.part)) - 1].append(part)
+    facts = [(job.keys.page(index), CollectedPage(parts=page)) for index, page in enumerate(pages)]
     ports.together(lambda page: ports.facts.create(*page), facts)
-    return [page[0].batch_id for page in pages]
+    return [batch_id for batch_id, _ in cuts]
 
 
 def _collected_part(part: StoredPart, *, inline: bool) -> CollectedPart:

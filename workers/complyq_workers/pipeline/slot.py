@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from complyq_producer.ledger import JobView
     from complyq_workers.pipeline.ports import Ports
 
-SLOT_SECONDS = 900.0
-"""The lock outlives the longest pause between two steps of a job."""
+SLOT_SECONDS = 21_600.0
+"""The lock outlives the longest pause between two steps of a job: a quarter of the time that jobs like it take."""
 
 
 def hold_slot(ports: Ports, job: JobView) -> bool:

@@ -14,6 +14,7 @@ from complyq_producer.ledger import JobPhase
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
 from complyq_workers.pipeline.looking import look, needs_settling
+from complyq_workers.pipeline.queue_display import show_queue
 from complyq_workers.pipeline.step import Hint, Outcome, done
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def _hints_of(ports: Ports, type_: ComplianceType) -> Iterator[Hint]:
     has_ended = any(job.phase in {JobPhase.CLOSED, JobPhase.SPLIT} for job in jobs[:-1])
     if has_ended or marked:
         yield plan_hint(type_)
+    if not marked:
+        show_queue(ports, type_, [], [], {})  # nobody plans now: what was shown last would stand there for an hour
     yield from _settle_hints(ports, marked)
 
 
