@@ -9,16 +9,18 @@ if TYPE_CHECKING:
     from complyq_producer.client import Batch, Producer
     from complyq_producer.listening import Event, listen
     from complyq_producer.model import BatchState
+    from complyq_producer.overview import Overview
     from complyq_producer.results import Result
     from complyq_producer.status import BatchStatus
 
-__all__ = ["Batch", "BatchState", "BatchStatus", "Event", "Producer", "Result", "listen"]
+__all__ = ["Batch", "BatchState", "BatchStatus", "Event", "Overview", "Producer", "Result", "listen"]
 
 _MODULES = {
     "Batch": "client",
     "BatchState": "model",
     "BatchStatus": "status",
     "Event": "listening",
+    "Overview": "overview",
     "Producer": "client",
     "Result": "results",
     "listen": "listening",

@@ -348,6 +348,8 @@ class _Given:
             raise InvalidArgumentError(f"name has {len(self.name)} characters, 1 to {MAX_NAME} are allowed")
         if self.key is not None and not 0 < len(self.key) <= MAX_KEY:
             raise InvalidArgumentError(f"key has {len(self.key)} characters, 1 to {MAX_KEY} are allowed")
+        if self.deadline is not None and self.deadline.year < 2:  # too near the beginning of dates to be converted
+            raise InvalidArgumentError(f"deadline {self.deadline} is no time at which results can be due")
         if self.deadline is not None and self.deadline.tzinfo is None:
             raise InvalidArgumentError(f"deadline {self.deadline} has no time zone: pass an aware datetime")
         if not all(isinstance(text, str) for pair in self.labels.items() for text in pair):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from complyq_producer.ledger import BatchView
-from complyq_producer.model import BatchId, Priority
+from complyq_producer.model import Priority
 from complyq_workers.ranking import MAX_LEAD, WaitingBatch, places, rank, ranked, waiting_batch
 from support.views import NOON, batch
 
@@ -86,7 +86,8 @@ def test_a_nearing_deadline_moves_a_batch_up() -> None:
 
 
 def test_the_queue_tells_how_many_jobs_go_before() -> None:
-    """Of a batch of several parts those before its last one; what is in a job already does not wait."""
-    views = [batch("a", parts=3), batch("b"), batch("c", accepted=NOON + MINUTE)]
-    found = places(ranked(map(waiting, views)), {(BatchId("b"), 0), (BatchId("a"), 0)}, room=200)
-    assert [(place.batch_id, place.place, place.jobs_ahead) for place in found] == [("c", 1, 0), ("a", 2, 1)]
+    """Of a batch of several parts those before its last one; alone in its jobs, or beside others."""
+    parts = ranked(map(waiting, [batch("a", parts=3), batch("b"), batch("c", accepted=NOON + MINUTE)]))
+    found = {merge: places(parts, 300, merge=merge) for merge in (True, False)}
+    ahead = {merge: [(place.batch_id, place.jobs_ahead) for place in found[merge]] for merge in found}
+    assert ahead == {True: [("a", 1), ("b", 0), ("c", 0)], False: [("a", 0), ("b", 1), ("c", 2)]}

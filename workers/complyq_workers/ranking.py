@@ -16,7 +16,7 @@ from complyq_producer.live import LivePlace
 from complyq_producer.model import BatchId, Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Iterable, Sequence
 
     from complyq_producer.facts import BatchRecord
 
@@ -102,18 +102,26 @@ def rank(batch: WaitingBatch, part: int) -> datetime:
     return max(due, batch.accepted_at - MAX_LEAD)
 
 
-def places(ordered: Iterable[RankedPart], held: Container[tuple[BatchId, int]], room: int) -> list[LivePlace]:
+def places(waiting: Sequence[RankedPart], room: int, *, merge: bool) -> list[LivePlace]:
     """Return the place of each waiting batch, and how many jobs go before the one that carries its last part.
 
     Args:
-        ordered: all parts of the open batches, in order.
-        held: parts that are in a job already.
+        waiting: all parts that wait, in order.
         room: the bytes that a job carries.
+        merge: whether batches share jobs.
     """
     last_job: dict[BatchId, int] = {}
     passed = 0
-    for part in ordered:
-        if part.key not in held:
-            passed += part.bytes
-            last_job[part.batch_id] = (passed - 1) // room
+    for part in waiting if merge else _by_batch(waiting):
+        if not merge and part.batch_id not in last_job:
+            passed = -(-passed // room) * room  # a batch begins with a job
+        passed += part.bytes
+        last_job[part.batch_id] = (passed - 1) // room
     return [LivePlace(batch_id=b, place=place, jobs_ahead=jobs) for place, (b, jobs) in enumerate(last_job.items(), 1)]
+
+
+def _by_batch(waiting: Sequence[RankedPart]) -> list[RankedPart]:
+    first: dict[BatchId, int] = {}
+    for place, part in enumerate(waiting):
+        first.setdefault(part.batch_id, place)
+    return sorted(waiting, key=lambda part: first[part.batch_id])

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from complyq_producer.errors import UnknownSchemaError
+from complyq_workers.planner import owners_of
 from complyq_workers.ranking import WaitingBatch, waiting_batch
 
 if TYPE_CHECKING:
-    from complyq_producer.ledger import Ledger
+    from collections.abc import Iterable
+
+    from complyq_producer.ledger import JobView, Ledger
     from complyq_producer.model import BatchId, ComplianceType
+    from complyq_workers.ranking import RankedPart
     from complyq_workers.together import Together
 
 log = structlog.get_logger(__name__)
@@ -24,6 +28,7 @@ class KnownBatches:
         self._ledger = ledger
         self._together = together
         self._known: dict[ComplianceType, dict[BatchId, WaitingBatch]] = {}
+        self._checked: dict[ComplianceType, set[tuple[BatchId, int]]] = {}
 
     def open(self, type_: ComplianceType) -> list[WaitingBatch]:
         """Return the batches that are accepted and not published to the end, as the store lists them now.
@@ -36,6 +41,19 @@ class KnownBatches:
         known |= {batch.batch_id: batch for batch in new if batch}
         self._known[type_] = {batch_id: known[batch_id] for batch_id in marked if batch_id in known}
         return list(self._known[type_].values())
+
+    def waiting(
+        self, type_: ComplianceType, ordered: Iterable[RankedPart], jobs: Iterable[JobView]
+    ) -> list[RankedPart]:
+        """Leave out the parts that are in a plan, or were checked by one as far as this process has seen.
+
+        For display: that a part waits is told by the facts of its batch.
+        """
+        held = owners_of(jobs)
+        checked = self._checked.get(type_, set())
+        checked |= {key for key, owner in held.items() if owner.job.collected}
+        self._checked[type_] = {key for key in checked if key[0] in self._known.get(type_, ())}
+        return [part for part in ordered if part.key not in held and part.key not in checked]
 
     def _read(self, batch_id: BatchId) -> WaitingBatch | None:
         try:

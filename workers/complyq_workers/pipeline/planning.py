@@ -20,7 +20,7 @@ from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
 from complyq_workers.pipeline.looking import look, needs_settling
 from complyq_workers.pipeline.queue_display import is_queue_shown, show_queue
 from complyq_workers.pipeline.step import Hint, Outcome, again, done
-from complyq_workers.planner import Candidates, Draft, Rules, decide_next, next_number, owners_of
+from complyq_workers.planner import Candidates, Draft, Rules, decide_next, next_number
 from complyq_workers.ranking import ranked
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def plan(ports: Ports, type_: ComplianceType, lease: StepLease) -> Outcome:
     lease.check()
     _close_markers(ports, [job for job in jobs[:-1] if job.phase is JobPhase.CLOSED])
     ordered = ranked(batches)
-    show_queue(ports, type_, batches, ordered, owners_of(jobs))
+    show_queue(ports, type_, batches, ports.known.waiting(type_, ordered, jobs), len(running))
     if is_busy:
         return done(*(hint for job in running for hint in job_hints(job)))
     candidates = Candidates(ordered, partial(look, ports), ports.limits.max_attempts)

@@ -55,7 +55,7 @@ def _hints_of(ports: Ports, type_: ComplianceType) -> Iterator[Hint]:
     if has_ended or marked:
         yield plan_hint(type_)
     if not marked:
-        show_queue(ports, type_, [], [], {})  # nobody plans now: what was shown last would stand there for an hour
+        show_queue(ports, type_, [], [], 0)  # nobody plans now: what was shown last would stand there for an hour
     yield from _settle_hints(ports, marked)
 
 
