@@ -106,7 +106,7 @@ def run_step(ports: Ports, hint: Hint, action: Action) -> Outcome:
 
 
 def _run_leased(ports: Ports, name: str, action: Action) -> Outcome:
-    if ports.coordination.seconds_until_due(name) > 0:
+    if ports.coordination.seconds_until_due(name) >= AT_ONCE_SECONDS:
         log.debug("hint_dropped", step=name, reason="not due")
         return done()
     lease = StepLease(ports.coordination, ports.clock, name, ports.limits.lease_seconds)
