@@ -70,7 +70,7 @@ def run_to_the_end_of_a_job(world: QuietWorld, plan: int) -> None:
     world.x.fate = lambda: (60.0, "complete")
     world.run_to("uploaded", plan)
     world.enqueue(range(50, 56))
-    world.world.pass_time(58.0)
+    world.world.pass_time(59.0)
 
 
 def test_one_job_is_made_ready_ahead_and_no_more(world: QuietWorld) -> None:

@@ -93,3 +93,17 @@ def test_a_worker_that_dies_while_it_writes_pages_is_followed_by_another(
         assert_exact(world, batches, number)
     assert world.job().collected
     assert len(world.remote_jobs()) == 1
+
+
+def test_pages_do_not_count_before_the_fact_that_names_them(world: QuietWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who wrote them died; the job's results may still turn out to be unreadable."""
+    monkeypatch.setattr(recording, "PAGE_PARTS", 2)
+    batches = enqueue(world, 5)
+    world.run_to("finished")
+    with pytest.raises(DiedError):
+        world.run(COLLECT, "tweets", 1, ports=world.mortal(9))
+    assert world.has_fact("page-00002")
+    for batch in batches:
+        world.run(PUBLISH, batch.id)
+        assert world.batch(batch.id).outcome is None
+    assert world.events() == []

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from math import ceil, log2
 from pathlib import Path
 from typing import Any, cast
@@ -78,7 +77,7 @@ def test_a_poisonous_batch_among_few_fails_alone(tmp_path: Path, count: int) -> 
         assert len(world.remote_jobs()) <= 2 * ceil(log2(count)) + MAX_ATTEMPTS
 
 
-@pytest.mark.parametrize("places", [(3, 36), (0, 1), (0, 20), (18, 21)])
+@pytest.mark.parametrize("places", [(3, 36), (0, 1), (18, 21)])
 def test_two_poisonous_batches_are_both_found(tmp_path: Path, places: tuple[int, int]) -> None:
     """Also in different halves: X is held at fault for it until a job completes, and then it goes on.
 
@@ -121,10 +120,10 @@ def test_a_batch_alone_in_the_world_fails_after_its_attempts(tmp_path: Path) -> 
     batches = world.crowd(1)
     world.finish_all()
     assert_failed_alone(world, batches, 0)
-    begun = [job.created_at for job in world.remote_jobs()]
-    first, second = (after - before for before, after in pairwise(begun))
-    assert len(begun) == MAX_ATTEMPTS
-    assert second > first > 60 + 30
+    ended = [job.finished.recorded_at for job in world.jobs() if job.finished]
+    first, second = (plan.recorded_at - end for end, plan in zip(ended, world.plans()[1:], strict=False))
+    assert len(ended) == len(world.remote_jobs()) == MAX_ATTEMPTS
+    assert (first.total_seconds() >= 30, second.total_seconds() >= 60) == (True, True)
 
 
 # X is to blame

@@ -15,13 +15,21 @@ from simulation.shape import Shape, Wanted
 from simulation.world import World
 from simulation.x_transport import SERVER_FAULTS
 
-SHAPES = tuple(
-    Shape(direct=direct, one_at_a_time=one_at_a_time, max_upload_bytes=42)
-    for direct, one_at_a_time in product((False, True), repeat=2)
+SHAPES = (
+    *(
+        Shape(direct=direct, one_at_a_time=one_at_a_time, max_upload_bytes=30)
+        for direct, one_at_a_time in product((False, True), repeat=2)
+    ),
+    Shape(max_upload_bytes=30, merge=False),
+    Shape(direct=True, max_upload_bytes=30, fails_until=30.0),
 )
-WANTED = (Wanted((100, 200, 300, 400, 500), "tweets", "key"), Wanted((100, 600), "tweets", None))
-"""Two batches, one of them of two jobs."""
-SCHEDULE = 4
+WANTED = (
+    (0.0, Wanted((10**8, 10**8 + 1, 10**8 + 2), "tweets", "key")),
+    (0.0, Wanted((10**8,), "tweets", None)),
+    (60.0, Wanted((10**8, 10**8 + 1, 10**8 + 2), "tweets", "key")),
+)
+"""Two batches that share an ID and a job, and one of them has two jobs; it is asked for twice, with a key."""
+SCHEDULE = 7
 """Seeds who runs when."""
 
 
@@ -64,7 +72,7 @@ def play_once(shape: Shape, spool: Path, adversary: OneStrike) -> World:
     random.seed(SCHEDULE)
     world = World(replace(shape), adversary, spool)
     let_hear(world)
-    for seconds, wanted in enumerate((*WANTED, WANTED[0])):  # the first one twice: with a key that is one batch
-        world.later(seconds * 60.0, lambda wanted=wanted: world.enqueue(wanted))  # type: ignore[misc]
+    for seconds, wanted in WANTED:
+        world.later(seconds, lambda wanted=wanted: world.enqueue(wanted))  # type: ignore[misc]
     Player(world, random.Random(SCHEDULE)).play_to_rest()
     return world

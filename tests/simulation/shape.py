@@ -41,3 +41,5 @@ class Shape:
     merge: bool = True
     poison: frozenset[int] = frozenset()
     """IDs that X cannot bear: every job with one of them fails."""
+    fails_until: float = 0.0
+    """So long after the beginning every job fails that X begins."""

@@ -88,6 +88,7 @@ class World:
         )
         self.x.epoch = EPOCH.timestamp() + self.shape.x_ahead
         self.x.fails = self._fails
+        self.x_fails_until = self.shape.fails_until
         self._pipeline = Pipeline(ports_of(self))
         self._producer = self.producer(cast("ObjectStore", Gate(self, "store", self.store)))
         self._sent = Gate(self, "messages", self)

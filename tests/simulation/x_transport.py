@@ -17,8 +17,8 @@ from simulation.x_server import API, RemoteJob, operation_of
 if TYPE_CHECKING:
     from simulation.world import World
 
-BLOCK = 7
-"""Bytes of an upload between which others may run."""
+BLOCK, MOST_BLOCKS = 7, 40
+"""Bytes of an upload between which others may run; larger ones come in so many pieces."""
 SERVER_FAULTS = {
     "create": ("rate limit", "server error", "unreachable", "late"),
     "list": ("rate limit", "server error", "unreachable", "lagging list"),
@@ -135,8 +135,9 @@ class SimulatedTransport:
         if not isinstance(body, PayloadBody):
             return bytes(body or b"")  # type: ignore[arg-type] # no other stream is sent
         last = random.randrange(len(body)) if cut else len(body)
+        most = max(BLOCK, len(body) // MOST_BLOCKS)
         while len(taken) < last:
-            block = body.read(min(BLOCK, last - len(taken)))
+            block = body.read(min(most, last - len(taken)))
             self._world.pause(random.uniform(0.1, 5))
             if operation_of(request) == "chunk":
                 self._world.x.take(request, job, first + len(taken), block)

@@ -12,7 +12,7 @@ from complyq_producer.ledger import JobView
 from simulation.x_server import action_of
 from support.quiet_world import QuietWorld
 
-ENOUGH_STEPS = 20_000
+ENOUGH_STEPS, STEP_SECONDS = 20_000, 0.01
 FIRST_ID = 10**8
 
 
@@ -22,6 +22,12 @@ class CrowdedWorld(QuietWorld):
     def __init__(self, spool: Path, **shape: Any) -> None:
         super().__init__(spool, **{"max_upload_bytes": 1_000_000, **shape})
         self.ids: dict[str, frozenset[int]] = {}
+        self.transport.seconds = STEP_SECONDS
+
+    def run_one(self) -> None:
+        """Run the next step; each takes a moment."""
+        self.world.pass_time(STEP_SECONDS)
+        super().run_one()
 
     def submit(self, ids: Iterable[int], **options: Any) -> Batch:
         """Submit a batch, and remember its IDs."""

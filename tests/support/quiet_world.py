@@ -48,6 +48,8 @@ class Meddling(SimulatedTransport):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.seen: list[Request] = []
+        self.seconds = 0.0
+        """How long a request takes."""
         self._answers: dict[str, list[Callable[[Request], Any]]] = {}
 
     @property
@@ -75,6 +77,7 @@ class Meddling(SimulatedTransport):
     def _meddled(self, request: Request) -> tuple[bool, Any]:
         self.origins.require(request.url)
         self.seen.append(request)
+        self._world.pass_time(self.seconds)
         waiting = self._answers.get(operation_of(request))
         return (True, waiting.pop(0)(request)) if waiting else (False, None)
 

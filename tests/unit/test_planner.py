@@ -94,6 +94,7 @@ def test_after_a_refusal_for_size_the_next_job_is_smaller() -> None:
     refused = replace(batch("a", parts=4), attempts={0: [failed(1, counted=False, max_bytes=200)]})
     assert parts_of(decide([refused])) == [("a", 0), ("a", 1)]
     assert parts_of(decide([refused, batch("b", accepted=NOON - SECOND)])) == [("b", 0), ("a", 0)]
+    assert parts_of(decide([refused, batch("b", size=150, accepted=NOON - SECOND)])) == [("b", 0)]
 
 
 def test_a_part_in_an_open_plan_is_not_planned_again() -> None:
