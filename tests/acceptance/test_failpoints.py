@@ -86,11 +86,10 @@ def test_a_worker_killed_after_a_side_effect_is_replaced(sites: Sites, name: str
     kill_and_replace(sites, CASES[name], name, hit=hit)
 
 
-@pytest.mark.parametrize(("name", "journey", "hit"), WITH_OTHERS)
-def test_a_worker_killed_at_a_job_of_several_batches_is_replaced(
-    sites: Sites, name: str, journey: Journey, hit: int
-) -> None:
+@pytest.mark.parametrize("moment", WITH_OTHERS)
+def test_a_worker_killed_at_a_job_of_several_batches_is_replaced(sites: Sites, moment: str) -> None:
     """Each batch gets its own results, also where a job was split, or made ready while another one ran."""
+    name, journey, hit = WITH_OTHERS[moment]
     kill_and_replace(sites, journey, name, hit=hit, times=1)
 
 

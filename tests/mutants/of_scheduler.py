@@ -50,9 +50,9 @@ SCHEDULER = (
     Mutant(
         name="merge: in order",
         protects="the same parts give the same payload, whoever merges them",
-        file=f"{WORKERS}/merging.py",
-        old="        for ids in sorter.ascending():\n",
-        new="        for ids in reversed(list(sorter.ascending())):\n",
+        file=f"{PRODUCER}/ids/sorting.py",
+        old="    values.sort()\n",
+        new="",
         tests=("unit/test_merging.py",),
     ),
     Mutant(
@@ -81,11 +81,19 @@ SCHEDULER = (
     ),
     Mutant(
         name="merge: room",
-        protects="no job is larger than X takes",
+        protects="of many batches that wait most are not read",
         file=PLANNER,
         old="return not self.parts or self._bytes + part.bytes <= self._limit",
-        new="return not self.parts or self._bytes < self._limit",
-        tests=(f"{OF_PLANNER}::test_a_job_carries_as_many_parts_as_fit",),
+        new="return True",
+        tests=(f"{OF_PLANNER}::test_only_as_many_batches_are_looked_at_as_a_job_may_carry",),
+    ),
+    Mutant(
+        name="merge: refused sizes",
+        protects="what X called too large is not sent again beside others",
+        file=PLANNER,
+        old="if self.parts and (self._bytes + part.bytes > limit or (is_alone and self._only != part.batch_id)):",
+        new="if self.parts and is_alone and self._only != part.batch_id:",
+        tests=(f"{OF_PLANNER}::test_after_a_refusal_for_size_the_next_job_is_smaller",),
     ),
     Mutant(
         name="collect: ended batches",
@@ -102,6 +110,15 @@ SCHEDULER = (
         old="    ports.together(lambda page: ports.facts.create(*page), facts)\n",
         new="    ports.together(lambda page: page, facts)\n",
         tests=(f"{TOGETHER}::test_results_on_pages_are_found_again",),
+    ),
+    Mutant(
+        name="collect: pages of nobody",
+        protects="results count only once it is fixed which ones do",
+        file=LEDGER,
+        old="            if collected is None:\n                continue\n",
+        new="            if collected is None:\n"
+        "                collected = Collected(available=True, parts=[], checked_at=utc_now(), pages=[record.batch_id])\n",
+        tests=(f"{MERGED}::test_pages_do_not_count_before_the_fact_that_names_them",),
     ),
     Mutant(
         name="collect: same cuts",
@@ -235,8 +252,10 @@ SCHEDULER = (
         name="order: bound",
         protects="nobody is starved, however urgent others are",
         file=RANKING,
-        old="return max(due, batch.accepted_at - MAX_LEAD)",
-        new="return due",
+        old="max(batch.deadline, batch.accepted_at) - DEADLINE_LEAD\n"
+        "        )  # earlier changes nothing, and dates have a beginning\n"
+        "    return max(due, batch.accepted_at - MAX_LEAD)\n",
+        new="batch.deadline - DEADLINE_LEAD\n        )\n    return due\n",
         tests=(f"{OF_RANKING}::test_nothing_overtakes_what_was_accepted_long_before",),
     ),
     Mutant(
@@ -283,8 +302,8 @@ SCHEDULER = (
         name="pace: next one ready",
         protects="the next job is made ready late, so that it carries what comes until then",
         file=DURATIONS,
-        old="return expected.early - min(1.0 + expected.early / 20, LONGEST_LEAD)",
-        new="return 0.0 * expected.early",
+        old="return expected.early - min(",
+        new="return 0.0 * min(",
         tests=(f"{OF_PACING}::test_the_next_job_is_made_ready_shortly_before_the_end",),
     ),
 )

@@ -30,7 +30,7 @@ STEPS = (
         name="step: due time",
         protects="a second message does not make X be asked earlier",
         file=STEP,
-        old="    if ports.coordination.seconds_until_due(name) > 0:\n",
+        old="    if ports.coordination.seconds_until_due(name) >= AT_ONCE_SECONDS:\n",
         new="    if ports.coordination.seconds_until_due(name) < 0:\n",
         tests=(f"{GUARDS}::test_a_step_that_is_not_due_drops_a_hint",),
     ),

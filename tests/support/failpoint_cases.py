@@ -258,17 +258,17 @@ CASES: dict[str, Journey] = {
 }
 """Every failpoint that a batch comes by."""
 
-WITH_OTHERS = [
-    ("store.create_from.results", MERGED, 2),
-    ("store.create.collected", MERGED, 1),
-    ("store.create.collected", PAGED, 1),
-    ("events.publish.completed", MERGED, 1),
-    ("store.create.finished", SPLIT, 1),
-    ("store.create.plan", SPLIT, 2),
-    ("store.create.plan", AHEAD, 2),
-    ("store.create.merged", AHEAD, 1),
-]
-"""Failpoints that more happens at where batches share a job: each with the journey, and the hit that is meant."""
+WITH_OTHERS = {
+    "results of the second of two batches": ("store.create_from.results", MERGED, 2),
+    "results of two batches collected": ("store.create.collected", MERGED, 1),
+    "pages of results collected": ("store.create.collected", PAGED, 1),
+    "one of two batches ended": ("events.publish.completed", MERGED, 1),
+    "job of two batches failed": ("store.create.finished", SPLIT, 1),
+    "half of a failed job planned": ("store.create.plan", SPLIT, 2),
+    "next job planned ahead": ("store.create.plan", AHEAD, 2),
+    "next job merged ahead": ("store.create.merged", AHEAD, 1),
+}
+"""More moments at which a worker dies, where batches share a job: the failpoint, the journey, and the hit."""
 
 OTHER_CASES = {
     "store.delete.ids",

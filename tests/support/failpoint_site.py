@@ -97,10 +97,11 @@ class Site:
         """The markers of unfinished work."""
         return [info.key for info in self.store.list("open/")]
 
-    def hurry_unanswered_creates(self) -> None:
-        """Shorten the time for which a create that may be under way keeps others from creating: 90 s otherwise."""
-        for key in self.redis.scan_iter(f"*{self.running.environment['COMPLYQ_NAMESPACE']}*:due:unanswered_create:*"):
-            self.redis.pexpire(key, 3_000)
+    def hurry(self) -> None:
+        """Shorten the times for which requests that may be under way are waited for: 90 s for a create, 15 s for others."""
+        for what in ("due:unanswered_create", "probe"):
+            for key in self.redis.scan_iter(f"{self._keys.prefix}{what}:*"):
+                self.redis.pexpire(key, 3_000)
 
     @contextmanager
     def planning_held(self, type_: str) -> Iterator[None]:
@@ -192,4 +193,4 @@ def await_death(worker: ForkedWorker, site: Site, name: str) -> None:
     """Wait until the failpoint has killed a worker."""
     wait_until(lambda: not worker.is_alive, PATIENCE)
     assert any(reached.name == name for reached in site.points.reached()), "the worker died of something else"
-    site.hurry_unanswered_creates()  # also of steps that ran beside the one that it died of
+    site.hurry()  # also of steps that ran beside the one that it died of
