@@ -20,7 +20,7 @@ from rich.console import Console
 from complyq_config.spool_dir import default_spool_dir
 from racing.bars import bars
 from racing.races import Row, races, run_race
-from racing.report import as_json, table_of
+from racing.report import as_json, tables
 from replay.report import table_of_bars
 
 _LEAST_IDS = 20_000
@@ -46,7 +46,7 @@ def transfer(
     with TemporaryDirectory(prefix="transfer-", dir=_made(work or default_spool_dir())) as folder:
         for race in races(rows, ids):
             finished[race.title] = run_race(race, repetitions, Path(folder), _say)
-            console.print(table_of(finished[race.title]))
+    console.print(*tables(finished.values()), sep="\n")
     judged = bars(rows, finished, ids)
     console.print(table_of_bars(judged))
     if json_file:

@@ -64,7 +64,7 @@ class _Judge:
             peak = self._raced[title].peak("complyq")
             met = peak <= PEAK_BYTES if self._lines >= FEWEST_JUDGED else None
             yield Bar(title, "peak of any one process", _mb(peak), f"≤ {_mb(PEAK_BYTES)}", met)
-            if times == MANY_TIMES:
+            if times == MANY_TIMES and not limit_mb:
                 fewer = self._raced[memory_title(self._lines, batches, rate, limit_mb)].peak("complyq")
                 yield self._bar(title, "the same, in that of a quarter of the IDs", peak / fewer, "≤", GROWTH)
 

@@ -118,8 +118,12 @@ def memory_title(lines: int, batches: int, rate: float, limit_mb: int) -> str:
     return f"{Title.MEMORY}: {lines:,} IDs, {batch}, {rate:.0%} flagged{limit}"
 
 
-MEMORY_CASES = tuple(product((1, MANY_TIMES), (1, MERGED_BATCHES), (0.1, 1.0), (0, 256)))
-"""Times as many IDs, batches, rate, limit in MB."""
+LIMIT_MB = 256
+MEMORY_CASES = (
+    *((times, batches, rate, 0) for times, batches, rate in product((1, MANY_TIMES), (1, MERGED_BATCHES), (0.1, 1.0))),
+    *((MANY_TIMES, batches, 1.0, LIMIT_MB) for batches in (1, MERGED_BATCHES)),
+)
+"""Times as many IDs, batches, rate, MB of data that each process may have (0: any)."""
 
 
 def _memory_races(lines: int) -> Iterator[Race]:
@@ -137,5 +141,6 @@ def run_race(race: Race, repetitions: int, work: Path, progress: Progress) -> Ra
     raced = Raced(race)
     for turn, competitor in product(range(race.repetitions or repetitions), race.competitors):
         progress(f"{race.title}: {competitor}, {turn + 1}")
-        raced.runs.append(measure(competitor, given, right, race.conditions, work))
+        raced.runs.append(run := measure(competitor, given, right, race.conditions, work))
+        progress(f"    {run.seconds:.2f} s, {run.peak_bytes / 1e6:.0f} MB, load {run.load:.1f}")
     return raced

@@ -11,31 +11,33 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from racing.races import Raced
     from replay.bars import Bar
 
 
-def table_of(raced: Raced) -> Table:
-    """List the competitors of a race, with medians and, of the time, the range."""
-    race = raced.race
-    table = Table(title=f"{race.title}, {race.lines:,} IDs", title_justify="left")
+def tables(finished: Iterable[Raced]) -> Iterator[Table]:
+    """List the competitors of each race, with medians and, of the time, the range; who runs alone stands with his like."""
+    alone = _table("alone")
+    for raced in finished:
+        race = raced.race
+        if len(race.competitors) == 1:
+            alone.add_row(race.title, *_cells(raced, race.competitors[0], race.competitors[0]))
+        else:
+            table = _table(f"{race.title}, {race.lines:,} IDs")
+            for competitor in race.competitors:
+                table.add_row(competitor, *_cells(raced, competitor, race.competitors[0]))
+            yield table
+    if alone.row_count:
+        yield alone
+
+
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left")
     table.add_column("")
-    for name in (
-        "seconds",
-        "from, to",
-        "CPU seconds",
-        "largest process",
-        "times as long",
-        "in each turn",
-        "load",
-        "right",
-    ):
+    for name in ("seconds", "from, to", "CPU s", "peak MB", "times as long", "in each turn", "load", "right"):
         table.add_column(name, justify="right")
-    first = race.competitors[0]
-    for competitor in race.competitors:
-        table.add_row(competitor, *_cells(raced, competitor, first))
     return table
 
 
@@ -75,7 +77,7 @@ def _cells(raced: Raced, competitor: str, first: str) -> list[str]:
         f"{raced.seconds(competitor):.2f}",
         f"{min(seconds):.2f}, {max(seconds):.2f}",
         f"{raced.cpu_seconds(competitor):.2f}",
-        f"{raced.peak(competitor) / 1e6:.0f} MB",
+        f"{raced.peak(competitor) / 1e6:.0f}",
         f"{raced.seconds(competitor) / raced.seconds(first):.2f}",
         " ".join(f"{times:.2f}" for times in raced.times(competitor, first)),
         f"{min(loads):.1f}-{max(loads):.1f}",

@@ -42,6 +42,8 @@ _STRIDE = 1024
 _ID_BYTES = 8
 _ALPHABET = b"0123456789\n"
 _RETRIES = 5
+_id, _kind = attrgetter("id"), attrgetter("action", "reason")
+_open_gzip: Any = igzip.GzipFile  # it has no types
 
 
 @contextmanager
@@ -64,7 +66,7 @@ def _started(task: Task, *, keep_ids: bool) -> Iterator[Contender]:
         session.trust_env = False
         session.mount("http://", _LargeBlocks())
         line = _Line(task, session, open_shelf(task.store_url), keep_ids=keep_ids)
-        yield Contender(line.run, line.ids, lambda: {"seconds": line.seconds})
+        yield Contender(line.run, line.ids, lambda: {"seconds, CPU seconds": line.seconds})
 
 
 class _Result(msgspec.Struct, gc=False, omit_defaults=False):
@@ -76,30 +78,30 @@ class _Result(msgspec.Struct, gc=False, omit_defaults=False):
     reason: str | None = None
     created_at: str | None = None
     redacted_at: str | None = None
-    deleted_at: str | None | msgspec.UnsetType = msgspec.UNSET
+    deleted_at: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _LargeBlocks(HTTPAdapter):
     """Sends files in blocks of a MiB, where http.client's own are of 16 KiB."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, blocksize=_BLOCK_BYTES, **kwargs)  # type: ignore[no-untyped-call] # untyped in requests
+        super().init_poolmanager(*args, blocksize=_BLOCK_BYTES, **kwargs)
 
 
 class _Line:
     """The whole way, from the file of IDs to the stored results."""
 
     def __init__(self, task: Task, session: requests.Session, shelf: Shelf, *, keep_ids: bool) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, tuple[float, float]] = {}
         self._task = task
         self._session = session
         self._shelf = shelf
         self._keep_ids = keep_ids
         self._folder = Path(task.folder)
-        self._marked = time.monotonic()
+        self._marked = _now()
 
     def run(self) -> Answer:
-        self._marked = time.monotonic()
+        self._marked = _now()
         payload = self._folder / "payload.txt"
         edges = write_payload(Path(self._task.ids_file), payload, self._folder)
         self._mark("read, sort, write")
@@ -119,12 +121,12 @@ class _Line:
         return _answer(counts, edges.count)
 
     def ids(self) -> IdArray:
-        with self._shelf.open("results.jsonl.gz") as stored, igzip.GzipFile(fileobj=stored) as lines:
+        with self._shelf.open("results.jsonl.gz") as stored, _open_gzip(fileobj=stored) as lines:
             return np.fromiter((int(msgspec.json.decode(line, type=_Result).id) for line in lines), np.uint64)
 
     def _mark(self, phase: str) -> None:
-        now = time.monotonic()
-        self.seconds[phase], self._marked = now - self._marked, now
+        (wall, cpu), before = _now(), self._marked
+        self.seconds[phase], self._marked = (wall - before[0], cpu - before[1]), (wall, cpu)
 
     def _create_job(self) -> dict[str, Any]:
         wanted = {"type": JOB_TYPE, "resumable": True}
@@ -167,11 +169,11 @@ class _Line:
     def _download(self, url: str, buckets: _Buckets) -> Counter[tuple[str | None, str | None]]:
         counts: Counter[tuple[str | None, str | None]] = Counter()
         decode = msgspec.json.Decoder(_Result).decode_lines
-        kind = attrgetter("action", "reason")
         with self._session.get(url, stream=True, timeout=600) as answer:
             for text in _whole_lines(_checked(answer).raw.stream(_BLOCK_BYTES)):
                 results = decode(text)
-                counts.update(map(kind, results))
+                counts.update(map(_kind, results))
+                _normalise(results)
                 buckets.add(results)
         return counts
 
@@ -208,7 +210,7 @@ def write_payload(source: Path, target: Path, folder: Path) -> Edges:
     with (folder / "runs.bin").open("w+b") as spool, target.open("wb") as file:
         runs = list(_spill(_parsed(source), spool))
         count, edges = 0, []
-        for ids in _merged(runs, spool.fileno()):
+        for ids in _merged(runs):
             edges.append(ids[-count % _BUCKET_IDS :: _BUCKET_IDS])
             count += len(ids)
             for piece in text_slices(ids):
@@ -267,7 +269,7 @@ class _Run(msgspec.Struct, frozen=True):
         )
 
 
-def _merged(runs: list[_Run], file: int) -> Iterator[IdArray]:
+def _merged(runs: list[_Run]) -> Iterator[IdArray]:
     """Yield all IDs ascending, some hundred thousand at a time: of every run the same range of values."""
     samples = np.sort(np.concatenate([run.samples for run in runs]))
     edges = np.unique(samples[_BUCKET_IDS // _STRIDE :: _BUCKET_IDS // _STRIDE]).tolist()
@@ -288,7 +290,7 @@ class _Buckets:
 
     def __init__(self, edges: IdArray, folder: Path, files: ExitStack) -> None:
         self._edges = edges
-        self._encode = msgspec.json.Encoder().encode
+        self._encode = msgspec.json.Encoder().encode_lines
         self._files = [
             tuple(files.enter_context((folder / f"{kind}-{number}").open("w+b")) for kind in ("ids", "lines"))
             for number in range(len(edges) + 1)
@@ -296,20 +298,21 @@ class _Buckets:
 
     def add(self, results: list[_Result]) -> None:
         """Take some lines."""
-        lines = [self._encode(_normalised(result)) for result in results]
-        ids = np.array(list(map(int, map(attrgetter("id"), results))), np.uint64)
+        ids = np.fromstring("\n".join(map(_id, results)), np.uint64, sep="\n")
+        if len(ids) != len(results):
+            raise ValueError("a result has no decimal ID")
         order = np.argsort(ids)
         ids = ids[order]
-        sorted_lines = [lines[place] for place in order.tolist()]
+        ascending = [results[place] for place in order.tolist()]
         bounds = [0, *np.searchsorted(ids, self._edges).tolist(), len(ids)]
         for (start, end), (ids_file, lines_file) in zip(pairwise(bounds), self._files, strict=True):
             if start < end:
                 ids_file.write(ids[start:end].data)
-                lines_file.write(b"\n".join(sorted_lines[start:end]) + b"\n")
+                lines_file.write(self._encode(ascending[start:end]))
 
     def write(self, target: Path) -> None:
         """Write all lines ascending by ID, packed."""
-        with target.open("wb") as file, igzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
+        with target.open("wb") as file, _open_gzip("", "wb", 1, file, mtime=0) as packed:
             for ids_file, lines_file in self._files:
                 ids_file.seek(0)
                 lines_file.seek(0)
@@ -318,18 +321,21 @@ class _Buckets:
                 packed.write(b"".join([lines[place] for place in order.tolist()]))
 
 
-def _normalised(result: _Result) -> _Result:
-    if result.deleted_at is not msgspec.UNSET and result.redacted_at is None:
-        result.redacted_at, result.deleted_at = result.deleted_at, msgspec.UNSET
-    result.created_at = _in_utc(result.created_at)
-    result.redacted_at = _in_utc(result.redacted_at)
-    return result
+def _normalise(results: list[_Result]) -> None:
+    """Bring the time of redaction to its one name, and times into the form `2019-10-29T17:02:47.000Z`."""
+    for result in results:
+        if result.deleted_at is not msgspec.UNSET and result.redacted_at is None:
+            result.redacted_at, result.deleted_at = result.deleted_at, msgspec.UNSET
+        created_at, redacted_at = result.created_at, result.redacted_at
+        if created_at is not None and (len(created_at) != 24 or created_at[23] != "Z"):
+            result.created_at = _in_utc(created_at)
+        if redacted_at is not None and (len(redacted_at) != 24 or redacted_at[23] != "Z"):
+            result.redacted_at = _in_utc(redacted_at)
 
 
-def _in_utc(text: str | None) -> str | None:
-    """Bring a time into the form `2019-10-29T17:02:47.000Z`, which most have already."""
-    if text is None or (len(text) == 24 and text[23] == "Z"):
-        return text
+def _in_utc(text: str) -> str:
+    if len(text) == 25 and text.endswith("+00:00"):
+        return text[:19] + ".000Z"
     instant = datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
     return instant.isoformat(timespec="milliseconds") + "Z"
 
@@ -354,6 +360,10 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
             rest += block
     if rest:
         yield rest + b"\n"
+
+
+def _now() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
 
 
 def _checked(reply: requests.Response) -> requests.Response:

@@ -56,5 +56,4 @@ def _results(client: Any, task: Task) -> list[dict[str, Any]]:
         time.sleep(task.poll_seconds)
     answer = requests.get(job["download_url"], timeout=600)
     answer.raise_for_status()
-    # Decoded by hand: `answer.text` would spend minutes on guessing the encoding.
-    return [json.loads(line) for line in answer.content.decode().splitlines() if line]
+    return [json.loads(line) for line in answer.text.splitlines() if line]
