@@ -8,7 +8,7 @@ SOURCES := config producer workers simulator tests benchmarks
 # The tools of the environment come first, whatever is active in the shell that calls make.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: help setup demo test mutants simulate soak bench-scheduling check audit format clean compose-up compose-down
+.PHONY: help setup demo test mutants simulate soak bench bench-scheduling check audit format clean compose-up compose-down
 
 help: ## list the targets
 	@printf 'make TARGET, where TARGET is one of\n\n'
@@ -36,6 +36,10 @@ simulate: ## play histories of a simulated world: every fault at every call, the
 soak: ## run workers among faults of all kinds and judge what comes of it; SECONDS=600, SEED=7 to repeat a run
 	@./scripts/setup.sh dev
 	@PYTHONPATH=tests $(BIN)/python -m soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+bench: ## race ten million IDs against what people use today, hours; ARGS='--row 1 --ids 2000000'
+	@./scripts/setup.sh dev
+	@$(BIN)/python benchmarks/transfer.py $(ARGS)
 
 bench-scheduling: ## replay six hours of arrivals with merging and without, about ten minutes; ARGS='--hours 1 --check'
 	@./scripts/setup.sh dev
