@@ -34,6 +34,9 @@ STARTS = {
 }
 
 
+_STACK_BYTES = 1 << 20
+
+
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """The answer, and the seconds it took by the competitor's own clock."""
 
@@ -53,7 +56,7 @@ def main(name: str) -> None:
     inward, outward = sys.stdin.buffer, _private_output()
     task = msgspec.json.decode(inward.readline(), type=Task)
     if task.limit_mb:
-        resource.setrlimit(resource.RLIMIT_DATA, (task.limit_mb * 1_000_000,) * 2)
+        _limit_memory(task.limit_mb * 1_000_000)
     with _start(name)(task) as contender:
         _say(outward, {"ready": True})
         inward.readline()
@@ -62,6 +65,15 @@ def main(name: str) -> None:
         _say(outward, Ran(seconds=time.monotonic() - begun, answer=answer))
         inward.readline()
         _say(outward, Shown(digest=digest(contender.ids()), figures=dict(contender.figures())))
+
+
+def _limit_memory(size: int) -> None:
+    """Bound what each process from here on may have for itself, whether it uses it or not.
+
+    The stacks of threads count in full, so they must not have the usual 8 MB each.
+    """
+    resource.setrlimit(resource.RLIMIT_STACK, (_STACK_BYTES, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
 
 def _start(name: str) -> Start:

@@ -17,7 +17,7 @@ from complyq_workers.pipeline.blame import PATIENCE
 from complyq_workers.pipeline.step import MAX_STARTS
 from complyq_workers.x.messages import Reply, Request
 from simulation.shape import MAX_ATTEMPTS
-from support.crowded_world import ENOUGH_STEPS, CrowdedWorld, first_id
+from support.crowded_world import ENOUGH_STEPS, FIRST_ID, CrowdedWorld, first_id
 from support.quiet_world import DiedError
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -114,6 +114,28 @@ def test_without_merging_a_poisonous_batch_fails_alone(tmp_path: Path) -> None:
     assert len(world.remote_jobs()) == 3 + MAX_ATTEMPTS
 
 
+@pytest.mark.parametrize("part", [0, 2, 5])
+def test_a_large_batch_with_a_poisonous_part_fails_with_what_was_checked(tmp_path: Path, part: int) -> None:
+    """It runs over several jobs, beside small ones: its end tells what was found until then, and what was not checked."""
+    large, wanted = FIRST_ID + 10_000, range(FIRST_ID + 10_000, FIRST_ID + 10_012)
+    world = CrowdedWorld(tmp_path, poison=frozenset({large + 2 * part}), max_upload_bytes=62)
+    batch = world.world.producer(world.ports.store).enqueue(wanted, "tweets")
+    assert batch.parts == 6
+    small = world.crowd(3, size=2)
+    world.finish_all()
+    for other in small:
+        world.assert_own_results(other.id)
+        assert not world.failures(other.id)
+    assert world.states([batch]) == ["failed"]
+    data = world.end_of(batch.id)["data"]
+    assert data["unique"] == 12 == data["flagged"] + data["compliant"] + data["rejected"] + data["unchecked"]
+    assert data["unchecked"] >= 2
+    checked = {item["part"] for item in data["objects"]}
+    assert part not in checked
+    assert len(checked) == 6 - data["unchecked"] // 2
+    assert world.told(batch.id) == world.stored(batch.id)
+
+
 def test_a_batch_alone_in_the_world_fails_after_its_attempts(tmp_path: Path) -> None:
     """With pauses that grow between them; there is nobody else by whom X could show that it is well."""
     world = poisoned(tmp_path, 0)
@@ -129,10 +151,10 @@ def test_a_batch_alone_in_the_world_fails_after_its_attempts(tmp_path: Path) -> 
 # X is to blame
 
 
-@pytest.mark.parametrize("count", [2, 3, 4, 40])
-def test_an_outage_of_x_fails_nobody(tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize(("count", "merge"), [(2, True), (3, True), (4, True), (40, True), (2, False), (5, False)])
+def test_an_outage_of_x_fails_nobody(tmp_path: Path, count: int, *, merge: bool) -> None:
     """Every job fails for six hours: it is tried less and less often, and all is well soon after the end."""
-    world = CrowdedWorld(tmp_path)
+    world = CrowdedWorld(tmp_path, merge=merge)
     world.world.x_fails_until = ends = 6 * HOUR
     batches = world.crowd(count)
     world.finish_all()

@@ -9,15 +9,17 @@ import structlog
 
 from complyq_producer.store import MemoryStore
 from complyq_producer.store.port import ObjectInfo
+from complyq_workers.pipeline import finishing
+from complyq_workers.planner import Trouble
 from simulation.chaos import History, play
 from simulation.every_call import SHAPES, OneStrike, play_once, strikes
 from simulation.listening import let_hear, listen_to_logs
 from simulation.shape import Shape
 
-SEEDS_A_TEST = 60
-STRIDE = 100
-"""Of the faults at calls every hundredth is chosen, three times."""
-ONCE_BROKEN = (33, 598, 5078, 5169, 5191, 5607)
+SEEDS_A_TEST = 40
+STRIDE = 250
+"""Of the faults at calls one of so many is chosen, three times."""
+ONCE_BROKEN = (102, 552, 732, 1083)
 """Seeds whose histories broke a promise before the fault was mended. Drawing differently gives them new meanings."""
 
 
@@ -31,7 +33,7 @@ def _quiet() -> Iterator[None]:
     random.setstate(state)
 
 
-@pytest.mark.parametrize("first", range(1, 601, SEEDS_A_TEST))
+@pytest.mark.parametrize("first", range(1, 401, SEEDS_A_TEST))
 def test_the_promises_hold_whatever_happens(first: int, tmp_path: Path) -> None:
     """In histories with crashes, losses, freezes, jumps of time and an X that fails."""
     broken = {seed: found for seed in range(first, first + SEEDS_A_TEST) if (found := play(seed, tmp_path).violations)}
@@ -75,6 +77,13 @@ class LyingStore(MemoryStore):
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """Leave out the plans."""
         return (info for info in super().list(prefix, after=after) if not info.key.startswith("open/jobs/"))
+
+
+def test_a_world_in_which_innocents_are_blamed_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where X is never held at fault, failures of jobs that have no batch in common count."""
+    monkeypatch.setattr(finishing, "judge", lambda *_: Trouble(failures=1))
+    found = next(filter(None, (play(seed, tmp_path).violations for seed in range(1, 400))), [])
+    assert any("counts against" in violation for violation in found)
 
 
 @pytest.mark.parametrize("broken", [ForgetfulStore, LyingStore])

@@ -130,6 +130,11 @@ class WorldMachine(RuleBasedStateMachine):
         self.world.pass_time(seconds)
 
     @rule(seconds=SECONDS)
+    def fail_jobs(self, seconds: float) -> None:
+        """Let every job fail that X begins in the next seconds."""
+        self.world.x_fails_until = self.world.now + seconds
+
+    @rule(seconds=SECONDS)
     def jump(self, seconds: float) -> None:
         """Let all stand still but time."""
         self.world.jump(seconds)
