@@ -13,8 +13,13 @@ from complyq_producer.ledger import Ledger
 from complyq_producer.model import BatchId
 from simulation.job_promises import check_jobs
 from simulation.shape import MAX_ATTEMPTS
-from simulation.world import World
+from simulation.world import POISON, X_OUTAGE, World
 from simulation.x_server import action_of
+
+COUNTED = frozenset(
+    {"job fails", "job expires", "job stuck", "wrong hash", "wrong length", "no such results", "cut", X_OUTAGE, POISON}
+)
+"""Faults that may count against a part, or lead to such a fault."""
 
 
 def check_promises(world: World) -> None:
@@ -57,8 +62,8 @@ def _check_batches(world: World, ends: dict[str, Outcome]) -> None:
             _check_results(world, batch_id, ids, outcome.data)
         elif outcome.state == "cancelled" and batch_id not in world.cancelled:
             world.violated(f"batch {batch_id} was cancelled by nobody")
-        elif outcome.state == "failed" and world.counted_faults() < MAX_ATTEMPTS:
-            world.violated(f"batch {batch_id} failed after {world.counted_faults()} faults: {outcome.error}")
+        elif outcome.state == "failed" and (faults := sum(world.faults[name] for name in COUNTED)) < MAX_ATTEMPTS:
+            world.violated(f"batch {batch_id} failed after {faults} faults: {outcome.error}")
 
 
 def _ids_of(world: World, record: BatchRecord) -> set[int]:

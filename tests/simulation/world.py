@@ -43,10 +43,6 @@ VISIBILITY_SECONDS = 1800.0
 BUSY = 4
 """Steps that may run at once."""
 X_OUTAGE, POISON = "job in outage", "poisoned job"
-COUNTED = frozenset(
-    {"job fails", "job expires", "job stuck", "wrong hash", "wrong length", "no such results", "cut", X_OUTAGE, POISON}
-)
-"""Faults that may count against a part, or lead to such a fault."""
 
 
 @dataclass(eq=False)
@@ -293,10 +289,6 @@ class World:
         """Note that a promise was broken."""
         self._say(f"VIOLATION {what}")
         self.violations.append(what)
-
-    def counted_faults(self) -> int:
-        """Return how many faults there were for which a batch may fail."""
-        return sum(self.faults[name] for name in COUNTED)
 
     def producer(self, store: ObjectStore) -> Producer:
         """Make a producer."""
