@@ -16,7 +16,9 @@ from complyq_producer.layout import BatchKeys
 from complyq_workers import preemption
 from complyq_workers.download import DownloadCorruptError, DownloadInterruptedError, _Partial, read_announced
 from complyq_workers.results import ResultsUnreadableError
-from complyq_workers.results.answer import read_answer
+from complyq_workers.results.answer import Reader, read_blocks
+from complyq_workers.results.kinds import Kinds
+from complyq_workers.results.shapes import Shapes
 from complyq_workers.x.messages import Reply, Request
 from simulation.x_transport import SimulatedStream
 from support.quiet_world import IDS, QuietWorld
@@ -42,10 +44,11 @@ def test_a_line_without_end_fills_no_memory(tmp_path: Path) -> None:
     """Of its sixty megabytes only so much is read as shows that it is too long."""
     answer = tmp_path / "answer"
     answer.write_bytes(b"x" * 60_000_000)
+    kinds = Kinds()
     tracemalloc.start()
     try:
         with pytest.raises(ResultsUnreadableError):
-            list(read_answer(answer, "tweets"))
+            list(map(Reader("tweets", kinds, Shapes("tweets", kinds)).read, read_blocks(answer)))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

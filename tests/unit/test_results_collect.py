@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from complyq_workers.results import (
     buckets,
     collect,
     index,
+    index_ids,
     strays,
     summarize,
     unexpected_values,
@@ -51,9 +53,9 @@ class Job:
         """Collect an answer of these lines."""
         answer = self.folder / "answer.jsonl"
         answer.write_bytes(b"".join(lines))
-        spool = Path(self.folder / f"spool-{len(list(self.folder.iterdir()))}")
-        spool.mkdir()
-        collection = collect(answer, self.parts, job_type="tweets", spool_dir=spool)
+        spool = Path(mkdtemp(dir=self.folder))
+        asked = index_ids(self.parts, Path(mkdtemp(dir=self.folder)))
+        collection = collect(answer, self.parts, asked, job_type="tweets", spool_dir=spool)
         made = {path for files in collection.parts for path in (files.results, files.rejected) if path}
         assert set(spool.iterdir()) == made
         return collection
@@ -62,7 +64,7 @@ class Job:
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A job whose ranges are so small that even a few IDs spread over several."""
-    monkeypatch.setattr(index, "MIN_RANGE_IDS", 8)
+    monkeypatch.setattr(index, "_RANGE_IDS", 8)
     monkeypatch.setattr(index, "_SAMPLE_EVERY", 2)
     return Job(tmp_path)
 
@@ -234,15 +236,13 @@ def test_endless_line_is_not_read_into_memory(job: Job) -> None:
 def test_part_that_is_not_what_was_stored_is_refused(tmp_path: Path, text: bytes) -> None:
     """A part whose IDs are not ascending would give wrong answers, so it is refused."""
     (tmp_path / "ids").write_bytes(text)
-    (tmp_path / "answer").write_bytes(b"")
     part = PartIds("b1", 0, lambda: (tmp_path / "ids").open("rb"))
     with pytest.raises(PartUnreadableError):
-        collect(tmp_path / "answer", [part], job_type="tweets", spool_dir=tmp_path)
+        index_ids([part], tmp_path)
 
 
 def test_many_copies_and_long_lines_fit(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """More lines than IDs, and more bytes than memory is meant to hold, are worked through piece by piece."""
-    monkeypatch.setattr(buckets, "_IN_MEMORY_BYTES", 1_000)
     monkeypatch.setattr(buckets, "_ROWS_AT_ONCE", 7)
     monkeypatch.setattr(buckets, "_FLUSH_BYTES", 5_000)
     job.part(range(1, 40))
@@ -313,6 +313,7 @@ def test_beat_is_called_and_may_stop_the_work(job: Job, tmp_path: Path) -> None:
     """A worker that lost its lease stops by raising, and leaves nothing behind."""
     job.part([1])
     (tmp_path / "answer").write_bytes(line(1))
+    asked = index_ids(job.parts, tmp_path)
     spool = tmp_path / "spool"
     spool.mkdir()
 
@@ -320,19 +321,20 @@ def test_beat_is_called_and_may_stop_the_work(job: Job, tmp_path: Path) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        collect(tmp_path / "answer", job.parts, job_type="tweets", spool_dir=spool, beat=beat)
+        collect(tmp_path / "answer", job.parts, asked, job_type="tweets", spool_dir=spool, beat=beat)
     assert not list(spool.iterdir())
 
 
 MEASURE = """
 import pathlib, re, sys
-from complyq_workers.results import PartIds, collect
+from complyq_workers.results import PartIds, collect, index_ids
 folder = pathlib.Path(sys.argv[1])
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
 before = peak()
 part = PartIds("b1", 0, lambda: (folder / "ids").open("rb"))
-collection = collect(folder / "answer", [part], job_type="tweets", spool_dir=folder)
+asked = index_ids([part], folder)
+collection = collect(folder / "answer", [part], asked, job_type="tweets", spool_dir=folder)
 print(collection.parts[0].summary.count, peak() - before)
 """
 

@@ -18,7 +18,18 @@ from hypothesis import given, settings
 
 from complyq_producer.errors import ObjectNotFoundError
 from complyq_producer.results import Rejected
-from complyq_workers.results import PartFiles, PartIds, PartMissingError, buckets, collect, groups, index
+from complyq_workers.results import (
+    PartFiles,
+    PartIds,
+    PartMissingError,
+    answer,
+    buckets,
+    collect,
+    groups,
+    index,
+    index_ids,
+    writing,
+)
 from complyq_workers.results.parse import id_number, parse_line
 from complyq_workers.together import in_threads
 
@@ -100,7 +111,9 @@ def split(job: list[list[list[int]]], answer: list[bytes]) -> Split:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "answer").write_bytes(b"".join(answer))
-        collection = collect(folder / "answer", parts_of(job), job_type="tweets", spool_dir=folder)
+        parts = parts_of(job)
+        asked = index_ids(parts, folder)
+        collection = collect(folder / "answer", parts, asked, job_type="tweets", spool_dir=folder)
         counts = Counts(collection.lines, collection.repeated, collection.foreign, collection.unattributed)
         return [lines_of(files) for files in collection.parts], counts
 
@@ -110,14 +123,12 @@ def small_scale() -> Iterator[None]:
     """Runs, ranges, groups and pieces so small that a few IDs fill several."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in (
-            (index, "MIN_RANGE_IDS", 5),
+            (index, "_RANGE_IDS", 5),
             (index, "_SAMPLE_EVERY", 2),
             (index, "_RUN_IDS", 7),
             (groups, "_GROUP_IDS", 12),
-            (groups, "_SLICE_BYTES", 300),
-            (buckets, "_IN_MEMORY_BYTES", 500),
-            (buckets, "_WINDOW_BYTES", 400),
-            (buckets, "_WINDOW_LINES", 3),
+            (writing, "_SLICE_BYTES", 300),
+            (answer, "_BLOCK_BYTES", 500),
             (buckets, "_ROWS_AT_ONCE", 4),
             (buckets, "_FLUSH_BYTES", 600),
         ):
@@ -126,12 +137,12 @@ def small_scale() -> Iterator[None]:
 
 
 @settings(deadline=None, max_examples=150)
-@given(job=JOBS, answer=ANSWERS)
+@given(job=JOBS, said=ANSWERS)
 def test_each_part_gets_what_a_dictionary_would_give_it(
-    job: list[list[list[int]]], answer: list[dict[str, str | None]]
+    job: list[list[list[int]]], said: list[dict[str, str | None]]
 ) -> None:
     """Shared IDs, repeated lines, lines about others, errors: each part gets exactly what is about its IDs, in order."""
-    lines = [json.dumps(line).encode() + b"\n" for line in answer]
+    lines = [json.dumps(line).encode() + b"\n" for line in said]
     with small_scale():
         assert split(job, lines) == naive(job, lines)
 
@@ -151,16 +162,15 @@ def test_missing_part_is_named(tmp_path: Path) -> None:
     def gone() -> io.BytesIO:
         raise ObjectNotFoundError("no object")
 
-    (tmp_path / "answer").touch()
     parts = [PartIds("b1", 0, lambda: io.BytesIO(b"1\n"), 2), PartIds("b9", 4, gone, 2)]
     with pytest.raises(PartMissingError) as caught:
-        collect(tmp_path / "answer", parts, job_type="tweets", spool_dir=tmp_path, together=in_threads)
+        index_ids(parts, tmp_path, together=in_threads)
     assert (caught.value.batch_id, caught.value.part) == ("b9", 4)
 
 
 MEASURE = """
 import io, pathlib, re, sys
-from complyq_workers.results import PartIds, collect
+from complyq_workers.results import PartIds, collect, index_ids
 count, folder = int(sys.argv[1]), pathlib.Path(sys.argv[2])
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
@@ -171,7 +181,8 @@ def part(number):
     return PartIds(f"b{number}", 0, lambda: opened(number), size)
 parts = [part(number) for number in range(count)]
 before = peak()
-collection = collect(folder / "answer", parts, job_type="tweets", spool_dir=folder)
+asked = index_ids(parts, folder)
+collection = collect(folder / "answer", parts, asked, job_type="tweets", spool_dir=folder)
 print(sum(part.summary.count for part in collection.parts), peak() - before)
 """
 

@@ -35,6 +35,7 @@ from complyq_workers.pipeline.windows import results_are_gone
 from complyq_workers.results import (
     PartUnreadableError,
     ResultsUnreadableError,
+    index_ids,
     summarize,
     unexpected_values,
 )
@@ -46,6 +47,7 @@ from complyq_workers.x.patience import Patience
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from complyq_producer.facts import Plan
     from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
     from complyq_workers.results import Collection, PartFiles
@@ -67,9 +69,7 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
         return done(*job_hints(job))
     with _work_folder(ports) as folder:
         try:
-            answer = folder / "answer.jsonl"
-            _download(ports, job, answer, lease)
-            collection = _take_apart(ports, job, answer, folder, lease)
+            collection = _take_apart(ports, job, job.plan, folder, lease)
         except (
             AmbiguousAnswerError,
             BudgetError,
@@ -90,8 +90,7 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     return done(plan_hint(job.keys.type), *settle_hints(job))
 
 
-def _download(ports: Ports, job: JobView, into: Path, lease: StepLease) -> None:
-    url = _download_url(ports, job)
+def _download(ports: Ports, job: JobView, url: str, into: Path, lease: StepLease) -> None:
     with into.open("w+b") as file:
         downloaded = download(
             ports.transport,
@@ -132,15 +131,13 @@ def _download_url(ports: Ports, job: JobView) -> str:
     raise DownloadExpiredError("X names no download URL for the job")
 
 
-def _take_apart(ports: Ports, job: JobView, answer: Path, folder: Path, lease: StepLease) -> Collection:
-    return take_apart(
-        answer,
-        part_ids(ports, job.plan) if job.plan else [],
-        job_type=job.keys.type,
-        spool_dir=folder,
-        together=ports.together,
-        beat=lease.check,
-    )
+def _take_apart(ports: Ports, job: JobView, plan: Plan, folder: Path, lease: StepLease) -> Collection:
+    """Download X's answer, while the IDs are read that were asked for, and give each part its own."""
+    url, answer, parts = _download_url(ports, job), folder / "answer.jsonl", part_ids(ports, plan)
+    downloading = partial(_download, ports, job, url, answer, lease)
+    reading = partial(index_ids, parts, folder, together=ports.together, beat=lease.check)
+    _, index = ports.together(lambda work: work(), [downloading, reading])
+    return take_apart(answer, parts, index, job_type=job.keys.type, spool_dir=folder, beat=lease.check)
 
 
 def _wanted(ports: Ports, job: JobView, collection: Collection) -> Sequence[PartFiles]:

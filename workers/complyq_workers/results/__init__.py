@@ -1,6 +1,6 @@
 """From X's answer to stored results: read each line, sort, give each part its own, count."""
 
-from complyq_workers.results.collection import Collection, PartFiles, collect
+from complyq_workers.results.collection import Collection, PartFiles, collect, index_ids
 from complyq_workers.results.errors import PartMissingError, PartUnreadableError, ResultsUnreadableError
 from complyq_workers.results.parts import PartIds
 from complyq_workers.results.summary import PartSummary, summarize, unexpected_values
@@ -14,6 +14,7 @@ __all__ = [
     "PartUnreadableError",
     "ResultsUnreadableError",
     "collect",
+    "index_ids",
     "summarize",
     "unexpected_values",
 ]

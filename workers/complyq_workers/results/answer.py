@@ -1,33 +1,194 @@
-"""X's answer, read line by line from the file it was downloaded to."""
+"""X's answer, read a few megabytes at a time: most lines as tables, the others one by one."""
 
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from complyq_producer.results import Rejected, Result
 from complyq_workers.results.errors import ResultsUnreadableError
-from complyq_workers.results.parse import MAX_LINE_BYTES, UnreadableLineError, parse_line
+from complyq_workers.results.kinds import REJECTED_RANK, UNTOLD, Kinds, rank_of
+from complyq_workers.results.lines import ByteArray, IntArray, PlaceArray, RowArray, by_value, pick, windows
+from complyq_workers.results.parse import MAX_LINE_BYTES, UnreadableLineError, id_number, parse_line
+from complyq_workers.results.rows import ID_COLUMNS, ROW, to_numbers
+from complyq_workers.results.shapes import SLOT_BYTES, SLOTS, UNSHAPED, Shape, Shapes, skeleton
 
-_BUFFER_BYTES = 1 << 20
+_BLOCK_BYTES = 2 << 20
 _EXCERPT_BYTES = 120
+_LINE_FEED, _ZERO = 10, 48
+_NO_PLACES: PlaceArray = np.empty(0, np.intp)
+_TWO_DIGITS = (5, 8, 11, 14, 17)  # where month, day, hour, minute and second begin
+_ANY_TIME = np.frombuffer(b"2000-01-01T00:00:00.000  ", np.uint8)
+# Of leap years only `parse_line` knows.
+_MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, *[0] * 87], np.uint8)
 
 
-def read_answer(path: Path, job_type: str) -> Iterator[Result | Rejected]:
-    """What each line says, in X's order, blank lines left out.
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some whole lines of the answer; the first of them begins at this byte."""
 
-    Raises:
-        ResultsUnreadableError: at the first damaged line: it is never taken for "compliant".
+    path: Path
+    offset: int
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OddLine:
+    """A stored line that is no table's, what it says, and how strongly it speaks for which ID."""
+
+    line: bytes
+    id: int
+    kind: int
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What some lines of the answer say.
+
+    Attributes:
+        rows: of lines with a shape.
+        odd: other results, and errors that name an ID.
+        strays: stored lines of errors that name no ID.
+        foreign: what results call their ID that can be none of ours.
     """
-    with path.open("rb", buffering=_BUFFER_BYTES) as file:
-        # Of a line that is too long only so much is read as shows that it is.
-        lines = iter(partial(file.readline, MAX_LINE_BYTES + 1), b"")
-        for number, line in enumerate(lines, 1):
-            try:
-                outcome = parse_line(line, job_type)
-            except UnreadableLineError as error:
-                raise ResultsUnreadableError(number, _excerpt(line), str(error)) from error
-            if outcome is not None:
-                yield outcome
+
+    rows: RowArray
+    odd: list[OddLine]
+    strays: list[bytes]
+    foreign: list[str]
+
+    @property
+    def lines(self) -> int:
+        """How many lines were not blank."""
+        return len(self.rows) + len(self.odd) + len(self.strays) + len(self.foreign)
+
+
+def read_blocks(path: Path) -> Iterator[Block]:
+    """The answer in blocks that end with a line's end."""
+    offset, rest = 0, b""
+    with path.open("rb", buffering=0) as file:
+        while data := file.read(_BLOCK_BYTES):
+            text, newline, rest = (rest + data).rpartition(b"\n")
+            if len(rest) > MAX_LINE_BYTES:  # no more of it is read than shows that it is too long
+                text, newline, rest = text + newline + rest, b"\n", b""
+            if newline:
+                yield Block(path, offset, text + newline)
+                offset += len(text) + 1
+    if rest:
+        yield Block(path, offset, rest + b"\n")
+
+
+class Reader:
+    """Reads blocks, by the shapes it has learned from others; may be used by several threads."""
+
+    def __init__(self, job_type: str, kinds: Kinds, shapes: Shapes) -> None:
+        self._job_type = job_type
+        self._kinds = kinds
+        self._shapes = shapes
+
+    def read(self, block: Block) -> Said:
+        """What the lines of a block say.
+
+        Raises:
+            ResultsUnreadableError: at a damaged line: it is never taken for "compliant".
+        """
+        text = np.frombuffer(block.text, np.uint8)
+        ends = np.flatnonzero(text == _LINE_FEED)
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        tables = _Tables(len(starts))
+        others = [_NO_PLACES]
+        for number, places in by_value(self._shapes_of(block)):
+            if number == UNSHAPED:
+                others.append(places)
+                continue
+            width = int(ends[places[0]] - starts[places[0]])
+            table = windows(text, width)[starts[places]].view(np.uint8).reshape(-1, width)
+            tables.add(number, self._shapes.shape(number), table, places)
+        rows, unusual = tables.rows()
+        return self._completed(rows, block, np.sort(np.concatenate([*others, unusual])), starts, ends)
+
+    def _shapes_of(self, block: Block) -> npt.NDArray[np.uint16]:
+        lines = skeleton(block.text).split(b"\n")
+        lines.pop()
+        return np.fromiter(map(self._shapes.__getitem__, lines), np.uint16, len(lines))
+
+    def _completed(self, rows: RowArray, block: Block, unread: PlaceArray, starts: IntArray, ends: IntArray) -> Said:
+        """Add what the lines at these places say, read one by one."""
+        said = Said(rows, [], [], [])
+        for start, end in zip(starts[unread].tolist(), ends[unread].tolist(), strict=True):
+            outcome = self._parsed(block, start, end + 1)
+            if outcome is None:
+                continue
+            number, stored = id_number(outcome.id), outcome.to_json() + b"\n"
+            if number is not None:
+                said.odd.append(OddLine(stored, number, *self._weight(outcome)))
+            elif isinstance(outcome, Rejected):
+                said.strays.append(stored)
+            else:
+                said.foreign.append(outcome.id)
+        return said
+
+    def _weight(self, outcome: Result | Rejected) -> tuple[int, int]:
+        """Kind and rank."""
+        if isinstance(outcome, Rejected):
+            return UNTOLD, REJECTED_RANK
+        return self._kinds.number(outcome.action, outcome.reason), rank_of(outcome.action)
+
+    def _parsed(self, block: Block, start: int, end: int) -> Result | Rejected | None:
+        line = block.text[start:end]
+        try:
+            return parse_line(line, self._job_type)
+        except UnreadableLineError as error:
+            number = _line_number(block.path, block.offset + start)
+            raise ResultsUnreadableError(number, _excerpt(line), str(error)) from error
+
+
+class _Tables:
+    """The lines of a block that are read as tables, one shape after the other."""
+
+    def __init__(self, lines: int) -> None:
+        self._count = 0
+        self._rows = np.empty(lines, ROW)
+        self._places = np.empty(lines, np.intp)
+        self._digits = np.full((lines, ID_COLUMNS), _ZERO, np.uint8)
+        self._slots = np.empty((lines, SLOTS, SLOT_BYTES), np.uint8)
+        self._slots[:] = _ANY_TIME
+        self._plain = np.empty(lines, np.bool_)
+
+    def add(self, number: int, shape: Shape, table: ByteArray, places: PlaceArray) -> None:
+        """Take lines of a shape, a row each, from these places."""
+        here = slice(self._count, self._count + len(table))
+        self._count = here.stop
+        self._places[here] = places
+        rows = self._rows[here]
+        rows["shape"], rows["kind"], rows["rank"] = number, shape.kind, shape.rank
+        shape.read(table, self._digits[here], self._slots[here])
+        self._plain[here] = shape.is_plain(table)
+
+    def rows(self) -> tuple[RowArray, PlaceArray]:
+        """The rows, and the places of lines whose digits are not those of an ID and of times."""
+        rows, slots = self._rows[: self._count], self._slots[: self._count]
+        rows["id"], rows["slots"] = to_numbers(self._digits[: self._count]), slots
+        plain = self._plain[: self._count] & _are_times(slots[:, 0]) & _are_times(slots[:, 1])
+        return (rows, _NO_PLACES) if plain.all() else (pick(rows, plain), self._places[: self._count][~plain])
+
+
+def _are_times(texts: ByteArray) -> npt.NDArray[np.bool_]:
+    """Which of `0000-00-00T00:00:00` with other digits are times from 1000 to 2999 that every year has."""
+    digits = texts - np.uint8(_ZERO)
+    month, day, hour, minute, second = (digits[:, at] * np.uint8(10) + digits[:, at + 1] for at in _TWO_DIGITS)
+    in_year = (digits[:, 0] >= 1) & (digits[:, 0] <= 2) & (day >= 1) & (day <= _MONTH_DAYS[month])
+    return np.asarray(in_year & (hour <= 23) & (minute <= 59) & (second <= 59))
+
+
+def _line_number(path: Path, offset: int) -> int:
+    """The number of the line that begins at this byte, from 1 on."""
+    with path.open("rb") as file:
+        whole, rest = divmod(offset, _BLOCK_BYTES)
+        return 1 + sum(file.read(size).count(b"\n") for size in [*[_BLOCK_BYTES] * whole, rest])
 
 
 def _excerpt(line: bytes) -> str:

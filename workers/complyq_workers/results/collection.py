@@ -6,8 +6,10 @@ parts are told apart, and each is compressed and counted.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,30 +17,22 @@ import numpy as np
 import numpy.typing as npt
 
 from complyq_producer.ids.values import IdArray
-from complyq_producer.results import Rejected, Result
-from complyq_workers.results.answer import read_answer
-from complyq_workers.results.buckets import (
-    OTHER_RANK,
-    RANKS,
-    REJECTED_RANK,
-    BucketContent,
-    Buckets,
-    RowArray,
-    new_rows,
-)
-from complyq_workers.results.groups import PartGroups, PartLines
+from complyq_workers.results.answer import Reader, Said, read_blocks
+from complyq_workers.results.buckets import Buckets
+from complyq_workers.results.groups import PartGroup, PartGroups
 from complyq_workers.results.index import IdIndex
+from complyq_workers.results.kinds import REJECTED_RANK, UNTOLD, Kinds
+from complyq_workers.results.lines import Lines, RowArray, in_pieces, joined, pick
 from complyq_workers.results.outputs import pack
-from complyq_workers.results.parse import id_number
 from complyq_workers.results.parts import Beat, IdBlock, PartIds, read_parts
+from complyq_workers.results.rows import NO_ROWS
+from complyq_workers.results.shapes import Shapes
 from complyq_workers.results.strays import StrayErrors
+from complyq_workers.results.strongest import strongest
 from complyq_workers.results.summary import PartSummary, Tally
-from complyq_workers.together import Together, one_by_one
+from complyq_workers.results.writing import LineWriter
+from complyq_workers.together import Together, ahead, one_by_one
 
-_Entry = tuple[int, int, bytes]  # an ID, the rank of the line, the line
-
-_LINES_AT_ONCE = 8_192
-_BYTES_AT_ONCE = 4 << 20
 _EXAMPLES = 5
 _EXAMPLE_LENGTH = 64
 
@@ -83,44 +77,63 @@ class Collection:
     unattributed: int
 
 
+def index_ids(
+    parts: Sequence[PartIds], folder: Path, *, together: Together = one_by_one, beat: Beat = lambda: None
+) -> IdIndex:
+    """Read the IDs of all parts, for `collect`; their files are left in `folder`.
+
+    Args:
+        parts: the IDs the job asked about; parts of one batch are disjoint, those of several batches may overlap.
+        folder: an existing folder on disk of this job's own.
+        together: fetches small parts.
+        beat: called every few hundred thousand IDs, to renew a lease or to stop by raising.
+
+    Raises:
+        PartMissingError: the store has no such part.
+        PartUnreadableError: a part is not what was stored.
+    """
+    return IdIndex(read_parts(parts, together=together, beat=beat), len(parts), folder)
+
+
 def collect(
     answer: Path,
     parts: Sequence[PartIds],
+    index: IdIndex,
     *,
     job_type: str,
     spool_dir: Path,
-    together: Together = one_by_one,
     beat: Beat = lambda: None,
 ) -> Collection:
     """Turn X's complete answer into the results of each part.
 
     Args:
         answer: the downloaded file, newline-delimited JSON in any order.
-        parts: the IDs the job asked about; parts of one batch are disjoint, those of several batches may overlap.
+        parts: what the job asked about.
+        index: the IDs of these parts.
         job_type: "tweets" or "users".
         spool_dir: an existing folder on disk of this job's own. The parts' files are left in it.
-        together: fetches small parts.
-        beat: called every few thousand lines, to renew a lease or to stop by raising.
+        beat: called every few megabytes, to renew a lease or to stop by raising.
 
     Raises:
         ResultsUnreadableError: a line is damaged; nothing of the answer counts.
-        PartMissingError: the store has no such part.
-        PartUnreadableError: a part is not what was stored.
     """
-    with TemporaryDirectory(prefix="collect-", dir=spool_dir) as name:
-        folder = Path(name)
-        index = IdIndex(read_parts(parts, together=together, beat=beat), len(parts), folder)
-        return _Collector(parts, index, folder, job_type, beat).run(answer, spool_dir)
+    with TemporaryDirectory(prefix="collect-", dir=spool_dir) as folder, ExitStack() as files:
+        return _Collector(parts, index, Path(folder), files, job_type, beat).run(answer, spool_dir)
 
 
 class _Collector:
-    def __init__(self, parts: Sequence[PartIds], index: IdIndex, folder: Path, job_type: str, beat: Beat) -> None:
+    def __init__(
+        self, parts: Sequence[PartIds], index: IdIndex, folder: Path, files: ExitStack, job_type: str, beat: Beat
+    ) -> None:
         self._parts = parts
         self._index = index
-        self._job_type = job_type
         self._beat = beat
-        self._buckets = Buckets(folder / "ranges")
-        self._groups = PartGroups(index.counts, folder / "groups")
+        self._kinds = Kinds()
+        shapes = Shapes(job_type, self._kinds)
+        self._reader = Reader(job_type, self._kinds, shapes)
+        self._writer = files.enter_context(closing(LineWriter(shapes, folder / "odd")))
+        self._buckets = files.enter_context(closing(Buckets(folder / "ranges", index.ranges)))
+        self._groups = files.enter_context(closing(PartGroups(index.counts, folder / "groups")))
         self._strays = StrayErrors(job_type)
         self._foreign_examples: list[str] = []
         self._lines = self._foreign = self._repeated = 0
@@ -128,116 +141,119 @@ class _Collector:
         self._silent = index.counts.copy()
 
     def run(self, answer: Path, spool_dir: Path) -> Collection:
-        self._spread(read_answer(answer, self._job_type))
-        for value_range, asked in enumerate(self._index.ranges()):
+        for said in ahead(self._reader.read, read_blocks(answer)):
             self._beat()
-            self._sort_out(value_range, asked)
-        strays = self._strays.lines()
-        files = tuple(self._finish(spool_dir, strays))
+            self._spread(said)
+        self._buckets.flush()
+        for value_range in range(self._index.ranges):
+            self._beat()
+            self._sort_out(value_range, self._index.load(value_range))
+        shares = self._shares()
+        finish = _Finish(self._parts, self._kinds, self._writer, self._strays, shares, spool_dir, self._beat)
+        files = tuple(itertools.chain.from_iterable(ahead(finish.group, self._groups.groups())))
         return Collection(
             parts=files,
             lines=self._lines,
             repeated=self._repeated,
             foreign=self._foreign,
             foreign_examples=tuple(self._foreign_examples),
-            unattributed=sum(1 for _ in strays),
+            unattributed=self._strays.total - shares[-1].stop if shares else 0,
         )
 
-    def _spread(self, outcomes: Iterable[Result | Rejected]) -> None:
+    def _spread(self, said: Said) -> None:
         """Pass one: every line into the bucket of its ID."""
-        numbered = filter(None, map(self._numbered, outcomes))
-        for batch in _batches(numbered):
-            ids, ranks, lines = map(list, zip(*batch, strict=True))
-            rows = new_rows(np.array(ids, np.uint64), ranks, lines)
-            self._buckets.add(np.searchsorted(self._index.edges, rows["key"], side="right"), rows, lines)
-            self._beat()
-        self._buckets.flush()
-
-    def _numbered(self, outcome: Result | Rejected) -> _Entry | None:
-        """The line with its ID and rank, or None if it has been counted as none of ours."""
-        self._lines += 1
-        number = id_number(outcome.id)
-        line = outcome.to_json() + b"\n"
-        if number is None:
-            self._set_aside(outcome.id, None if isinstance(outcome, Result) else line)
-            return None
-        if isinstance(outcome, Rejected):
-            return number, REJECTED_RANK, line
-        return number, RANKS.get(outcome.action or "", OTHER_RANK), line
+        self._lines += said.lines
+        for line in said.strays:
+            self._strays.add(line)
+        self._set_aside(said.foreign)
+        for rows in (said.rows, self._writer.keep(said.odd)):
+            ranges = np.searchsorted(self._index.edges, rows["id"], side="right")
+            self._buckets.add(ranges.astype(np.uint16), rows)
 
     def _sort_out(self, value_range: int, asked: IdBlock) -> None:
         """Pass two: of one range of IDs the strongest lines, to every part that holds their ID."""
-        with self._buckets.load(value_range) as content:
-            winners = self._winners(content, asked.ids)
-            answered = _is_in(asked.ids, winners["key"])
-            places = asked.places[answered]
-            self._groups.add(places, winners[np.searchsorted(winners["key"], asked.ids[answered])], content)
+        winners = self._winners(value_range, asked.ids)
+        firsts, ends = (np.searchsorted(asked.ids, winners["id"], side=side) for side in ("left", "right"))
+        holders = ends - firsts
+        # Of each winner all places from its first one on: a running number, less what ran before.
+        shared = np.repeat(np.arange(len(winners)), holders)
+        before = np.cumsum(holders) - holders
+        places = asked.places[np.arange(len(shared)) + (firsts - before)[shared]]
+        self._groups.add(places, pick(winners, shared))
         self._silent -= np.bincount(places, minlength=len(self._silent))
 
-    def _winners(self, content: BucketContent, asked: IdArray) -> RowArray:
-        winners = content.no_rows()
-        for rows in content.rows():
-            known = _is_in(rows["key"], asked)
-            self._set_aside_rows(content, rows[~known])
-            rivals = np.concatenate([winners, rows[known]])
-            winners = content.strongest(rivals)
+    def _winners(self, value_range: int, asked: IdArray) -> RowArray:
+        winners = NO_ROWS
+        for rows in self._buckets.rows(value_range):
+            known = _is_in(rows["id"], asked)
+            self._set_aside_rows(pick(rows, ~known))
+            rivals = joined([winners, pick(rows, known)])
+            winners = strongest(rivals, self._writer)
             self._repeated += len(rivals) - len(winners)
             self._beat()
         return winners
 
-    def _set_aside_rows(self, content: BucketContent, rows: RowArray) -> None:
+    def _set_aside_rows(self, rows: RowArray) -> None:
+        """Count lines about no ID of ours: results are foreign, errors may stand for IDs that X misread."""
         rejected = rows["rank"] == REJECTED_RANK
-        for identifier in rows["key"][~rejected].tolist():
-            self._set_aside(str(identifier), None)
-        for line in content.lines(rows[rejected]):
-            self._set_aside("", line)
+        self._set_aside([str(identifier) for identifier in rows["id"][~rejected].tolist()])
+        for piece in self._writer.lines(pick(rows, rejected)):
+            for line in piece.data.tobytes().splitlines(keepends=True):
+                self._strays.add(line)
 
-    def _set_aside(self, identifier: str, error_line: bytes | None) -> None:
-        """Count a line about no ID of ours: a result is foreign, an error may stand for an ID that X misread."""
-        if error_line is not None:
-            self._strays.add(error_line)
-            return
-        self._foreign += 1
-        if len(self._foreign_examples) < _EXAMPLES:
-            self._foreign_examples.append(identifier[:_EXAMPLE_LENGTH])
+    def _set_aside(self, foreign: list[str]) -> None:
+        self._foreign += len(foreign)
+        room = _EXAMPLES - len(self._foreign_examples)
+        self._foreign_examples += [identifier[:_EXAMPLE_LENGTH] for identifier in foreign[:room]]
 
-    def _finish(self, spool_dir: Path, strays: Iterator[bytes]) -> Iterator[PartFiles]:
-        """Pass three: the objects of each part.
+    def _shares(self) -> list[slice]:
+        """Which of the errors without an ID count against each part.
 
-        Errors without an ID count against a job's only batch, as far as it has IDs that X said nothing about. They go
-        to the first parts: which IDs they were is unknown, but that they were not checked must show.
+        They count against a job's only batch, as far as it has IDs that X said nothing about. They go to the first
+        parts: which IDs they were is unknown, but that they were not checked must show.
         """
-        theirs = strays if len({part.batch_id for part in self._parts}) == 1 else iter(())
-        for part, found, silent in zip(self._parts, self._groups.parts(), self._silent.tolist(), strict=True):
-            self._beat()
-            yield self._finish_part(part, found, itertools.islice(theirs, silent), spool_dir)
+        theirs = self._strays.total if len({part.batch_id for part in self._parts}) == 1 else 0
+        ends = np.minimum(np.cumsum(self._silent), theirs).tolist()
+        return [slice(first, end) for first, end in pairwise([0, *ends])]
 
-    def _finish_part(self, part: PartIds, found: PartLines, strays: Iterator[bytes], spool_dir: Path) -> PartFiles:
+
+@dataclass(frozen=True, slots=True)
+class _Finish:
+    """Pass three: the objects of each part."""
+
+    parts: Sequence[PartIds]
+    kinds: Kinds
+    writer: LineWriter
+    strays: StrayErrors
+    shares: list[slice]
+    spool_dir: Path
+    beat: Beat
+
+    def group(self, group: PartGroup) -> list[PartFiles]:
+        return [self._part(place, rows) for place, rows in enumerate(group.parts(), group.first)]
+
+    def _part(self, place: int, rows: Callable[[], Iterator[RowArray]]) -> PartFiles:
+        part = self.parts[place]
         results, rejected = (
-            spool_dir / f"{kind}-{part.batch_id}-{part.part:05d}.jsonl.gz" for kind in ("results", "rejected")
+            self.spool_dir / f"{kind}-{part.batch_id}-{part.part:05d}.jsonl.gz" for kind in ("results", "rejected")
         )
         tally = Tally()
-        packed = pack(tally.counted(found.results()), results, self._beat)
-        errors = itertools.chain(found.rejected(), strays)
+        packed = pack(tally.counted(self._lines(rows(), rejected=False), self.kinds), results, self.beat)
+        errors = itertools.chain(self._lines(rows(), rejected=True), self._strays(place))
         first_error = next(errors, None)
         if first_error is None:
             return PartFiles(part.batch_id, part.part, results, None, tally.summary(packed.bytes, packed.sha256, 0))
-        count = pack(itertools.chain([first_error], errors), rejected, self._beat).lines
+        count = pack(itertools.chain([first_error], errors), rejected, self.beat).lines
         return PartFiles(part.batch_id, part.part, results, rejected, tally.summary(packed.bytes, packed.sha256, count))
 
+    def _lines(self, pieces: Iterator[RowArray], *, rejected: bool) -> Iterator[Lines]:
+        for rows in pieces:
+            wanted = (rows["rank"] == REJECTED_RANK) == rejected
+            yield from self.writer.lines(rows if wanted.all() else pick(rows, wanted))
 
-def _batches(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
-    """Entries, a few thousand and at most about 4 MB at a time."""
-    batch: list[_Entry] = []
-    size = 0
-    for entry in entries:
-        batch.append(entry)
-        size += len(entry[2])
-        if len(batch) == _LINES_AT_ONCE or size > _BYTES_AT_ONCE:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    def _strays(self, place: int) -> Iterator[Lines]:
+        share = self.shares[place]
+        return in_pieces(self.strays.lines(share.start, share.stop - share.start), UNTOLD)
 
 
 def _is_in(values: IdArray, sorted_ids: IdArray) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import repeat
 
 from complyq_producer.results import Rejected
 
@@ -29,16 +30,14 @@ class StrayErrors:
         if len(self._counts) > 2 * _KEPT_LINES:
             self._forget_last()
 
-    def lines(self) -> Iterator[bytes]:
-        """All that were counted: kept ones in order, then a stand-in for each of the others."""
-        self._forget_last()
-        told = 0
-        for line, count in sorted(self._counts.items()):
-            told += count
-            for _ in range(count):
-                yield line
-        for _ in range(self.total - told):
-            yield self._others
+    def lines(self, first: int, count: int) -> Iterator[bytes]:
+        """So many of those that were counted, from place `first` on: kept ones in order, then stand-ins for the others."""
+        kept = sorted(self._counts.items())[:_KEPT_LINES]
+        others = self.total - sum(times for _, times in kept)
+        for line, times in [*kept, (self._others, others)]:
+            taken = min(max(0, times - first), count)
+            yield from repeat(line, taken)
+            first, count = max(0, first - times), count - taken
 
     def _forget_last(self) -> None:
         for line in sorted(self._counts)[_KEPT_LINES:]:

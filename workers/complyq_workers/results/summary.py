@@ -8,11 +8,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from complyq_producer.results import DamagedResultsError, read_lines
+from complyq_workers.results.kinds import UNTOLD, Kind, Kinds
+from complyq_workers.results.lines import Lines, in_pieces
 
 MESSAGE_BYTES = 150_000
 MESSAGE_LINES = 1_000
@@ -56,7 +60,7 @@ def summarize(open_results: Opener, open_rejected: Opener | None = None) -> Part
     tally = Tally()
     with open_results() as stream:
         hashed = _HashedStream(stream)
-        for _ in tally.counted(read_lines(hashed)):  # type: ignore[arg-type]  # reading is all that unpacking needs
+        for _ in tally.counted(in_pieces(read_lines(hashed), UNTOLD)):  # type: ignore[arg-type]  # reading is all that unpacking needs
             pass
     return tally.summary(hashed.length, hashed.digest.hexdigest(), _count_lines(open_rejected))
 
@@ -83,13 +87,21 @@ class Tally:
         self._actions: Counter[str | None] = Counter()
         self._reasons: Counter[str | None] = Counter()
         self._messages: list[int] = []
-        self._message_bytes = MESSAGE_BYTES
+        self._byte_room = self._line_room = 0
 
-    def counted(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """The same lines, counted as they pass; raises DamagedResultsError at one that is no result."""
-        for line in lines:
-            self._add(line)
-            yield line
+    def counted(self, pieces: Iterable[Lines], kinds: Kinds | None = None) -> Iterator[Lines]:
+        """The same lines, counted as they pass, with hardly a look at those whose kind is known.
+
+        Raises:
+            DamagedResultsError: a line is no result.
+        """
+        for piece in pieces:
+            known = kinds is not None and not (piece.kinds == UNTOLD).any()
+            for kind, times in _told(piece, kinds) if kinds and known else _read(piece):
+                self._count(self._actions, kind[0], times)
+                self._count(self._reasons, kind[1], times)
+            self._cut(piece.lengths)
+            yield piece
 
     def summary(self, length: int, sha256: str, rejected: int) -> PartSummary:
         """What was counted, with the length and checksum of the gzip object, and how many lines the rejected one has."""
@@ -103,30 +115,27 @@ class Tally:
             messages=self._messages,
         )
 
-    def _add(self, line: bytes) -> None:
-        try:
-            fields = _decode(line)
-        except ValueError as error:
-            raise DamagedResultsError(f"A stored results object holds a line that is none: {error}") from error
-        self._count(self._actions, fields.action)
-        self._count(self._reasons, fields.reason)
-        self._add_to_message(len(line))
+    def _count(self, counts: Counter[str | None], value: str | None, times: int) -> None:
+        fits = value is None or value in counts or (len(value) <= MAX_VALUE_LENGTH and len(counts) < MAX_VALUES)
+        counts[value if fits else OTHER] += times
 
-    def _count(self, counts: Counter[str | None], value: str | None) -> None:
-        if value in counts:
-            counts[value] += 1
-        elif value is None or (len(value) <= MAX_VALUE_LENGTH and len(counts) < MAX_VALUES):
-            counts[value] = 1
-        else:
-            counts[OTHER] += 1
-
-    def _add_to_message(self, length: int) -> None:
+    def _cut(self, lengths: npt.NDArray[Any]) -> None:
         """A line's newline counts for the comma or bracket it becomes in the event's array; one more opens it."""
-        if self._message_bytes + length > MESSAGE_BYTES or self._messages[-1] == MESSAGE_LINES:
-            self._messages.append(0)
-            self._message_bytes = 1
-        self._messages[-1] += 1
-        self._message_bytes += length
+        ends = np.cumsum(lengths, dtype=np.int64)
+        done = before = 0
+        while done < len(ends):
+            fitting = min(self._room_for(ends, before), done + self._line_room)
+            if fitting <= done:
+                self._messages.append(0)
+                self._byte_room, self._line_room = MESSAGE_BYTES - 1, MESSAGE_LINES
+                fitting = max(done + 1, min(self._room_for(ends, before), done + MESSAGE_LINES))
+            self._messages[-1] += fitting - done
+            self._line_room -= fitting - done
+            self._byte_room -= int(ends[fitting - 1]) - before
+            done, before = fitting, int(ends[fitting - 1])
+
+    def _room_for(self, ends: npt.NDArray[np.int64], before: int) -> int:
+        return int(np.searchsorted(ends, before + self._byte_room, side="right"))
 
 
 class _HashedStream:
@@ -142,6 +151,22 @@ class _HashedStream:
         self.digest.update(chunk)
         self.length += len(chunk)
         return chunk
+
+
+def _told(piece: Lines, kinds: Kinds) -> Iterator[tuple[Kind, int]]:
+    """The kinds of some lines in order of appearance, by which is decided whose names are kept."""
+    found, firsts, counts = np.unique(piece.kinds, return_index=True, return_counts=True)
+    for place in np.argsort(firsts).tolist():
+        yield kinds.pair(int(found[place])), int(counts[place])
+
+
+def _read(piece: Lines) -> Iterator[tuple[Kind, int]]:
+    for line in piece.data.tobytes().splitlines(keepends=True):
+        try:
+            fields = _decode(line)
+        except ValueError as error:
+            raise DamagedResultsError(f"A stored results object holds a line that is none: {error}") from error
+        yield (fields.action, fields.reason), 1
 
 
 def _bounded(counts: Counter[str | None]) -> dict[str, int]:

@@ -1,0 +1,75 @@
+"""The text of rows, written where it is stored."""
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from complyq_workers.results.answer import OddLine
+from complyq_workers.results.lines import ByteArray, IntArray, Lines, RowArray, by_value, pick, starts_of, windows
+from complyq_workers.results.rows import ROW, to_digits
+from complyq_workers.results.shapes import UNSHAPED, Shapes
+
+_ODD_ROW = np.dtype([*ROW.descr[:-1], ("start", "<i8"), ("length", "<u4"), ("rest", f"V{ROW['slots'].itemsize - 12}")])
+_SLICE_BYTES = 1 << 20
+
+
+class LineWriter:
+    """Writes the lines of rows: from their shape, or from the file where lines without a shape are kept.
+
+    Lines may be written by several threads once all are kept.
+    """
+
+    def __init__(self, shapes: Shapes, path: Path) -> None:
+        """Make a new file for lines without a shape."""
+        self._shapes = shapes
+        self._file = path.open("w+b")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def keep(self, odd: Iterable[OddLine]) -> RowArray:
+        """Keep lines without a shape; return their rows."""
+        rows = [(one.id, 0, one.kind, UNSHAPED, one.rank, self._append(one.line), len(one.line), b"") for one in odd]
+        return np.array(rows, _ODD_ROW).view(ROW)
+
+    def lines(self, rows: RowArray) -> Iterator[Lines]:
+        """The lines of these rows, in their order, about a megabyte at a time."""
+        self._file.flush()
+        lengths = self._lengths(rows)
+        blocks = np.cumsum(lengths) // _SLICE_BYTES
+        firsts = np.flatnonzero(np.diff(blocks, prepend=-1)).tolist()
+        for start, end in pairwise([*firsts, len(rows)]):
+            yield self._written(pick(rows, slice(start, end)), lengths[start:end])
+
+    def _append(self, line: bytes) -> int:
+        start = self._file.tell()
+        self._file.write(line)
+        return start
+
+    def _lengths(self, rows: RowArray) -> IntArray:
+        lengths: IntArray = self._shapes.lengths()[rows["shape"]]
+        odd = rows["shape"] == UNSHAPED
+        if odd.any():
+            lengths[odd] = rows.view(_ODD_ROW)["length"][odd]
+        return lengths
+
+    def _written(self, rows: RowArray, lengths: IntArray) -> Lines:
+        starts, data = starts_of(lengths), np.empty(int(lengths.sum()), np.uint8)
+        digits = to_digits(rows["id"])
+        for number, places in by_value(rows["shape"]):
+            if number == UNSHAPED:
+                self._copy_odd(pick(rows, places), starts[places], data)
+                continue
+            written = self._shapes.shape(number).write(digits[places], pick(rows, places)["slots"])
+            windows(data, written.shape[1])[starts[places]] = written.view(f"V{written.shape[1]}").reshape(-1)
+        return Lines(data, lengths, rows["kind"])
+
+    def _copy_odd(self, rows: RowArray, targets: IntArray, data: ByteArray) -> None:
+        odd = rows.view(_ODD_ROW)
+        for start, length, target in zip(odd["start"].tolist(), odd["length"].tolist(), targets.tolist(), strict=True):
+            line = os.pread(self._file.fileno(), length, start)
+            data[target : target + length] = np.frombuffer(line, np.uint8)
