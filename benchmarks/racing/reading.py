@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,22 +14,20 @@ from racing.task import MAX_ID, Answer, Contender
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from complyq_producer.ids import IngestedIds
     from racing.task import IdArray, Task
 
 
 @contextmanager
 def start_ingest(task: Task) -> Iterator[Contender]:
-    """Read with `ingest`: afterwards the parts lie on the disk as text, ready to be stored."""
-    with ExitStack() as kept:
-        ingested: list[IngestedIds] = []
+    """Read with `ingest`, and write the parts to files."""
+    folder = Path(task.folder)
 
-        def run() -> Answer:
-            reading = ingest(task.ids_file, spool_dir=Path(task.folder) / "spool", on_invalid="refuse")
-            ingested.append(kept.enter_context(reading))
-            return Answer(unique=ingested[0].unique)
+    def run() -> Answer:
+        with ingest(task.ids_file, spool_dir=folder / "spool", on_invalid="refuse") as ingested:
+            ingested.each_part(lambda part: (folder / f"part-{part.index:05}.txt").write_bytes(part.text))
+            return Answer(unique=ingested.unique)
 
-        yield Contender(run, lambda: _ids(part.file.read() for part in ingested[0].parts()))
+    yield Contender(run, lambda: _ids(path.read_bytes() for path in sorted(folder.glob("part-*.txt"))))
 
 
 @contextmanager

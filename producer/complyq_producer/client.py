@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping
     from pathlib import Path
 
-    from complyq_producer.ids import IdSource, IngestedIds
+    from complyq_producer.ids import IdPart, IdSource, IngestedIds
     from complyq_producer.ledger import BatchView
     from complyq_producer.store import ObjectStore
 
@@ -274,12 +274,14 @@ class Producer:
     ) -> list[PartInfo]:
         """Store the parts, or of them only those that are wanted; return what they all are."""
         parts = []
-        for part in ingested.parts():
+
+        def store(part: IdPart) -> None:
             info = PartInfo(index=part.index, first=part.first, last=part.last, count=part.count, bytes=part.size)
-            with closing(part.file):
-                if wanted is None or info in wanted:
-                    self._store.create_from(keys.ids(part.index), part.file)
+            if wanted is None or info in wanted:
+                self._store.create_from(keys.ids(part.index), part.open())
             parts.append(info)
+
+        ingested.each_part(store)
         return parts
 
     def _claim_key(self, record: BatchRecord) -> tuple[BatchRecord, bool]:

@@ -70,6 +70,18 @@ def test_a_call_that_fails_leaves_nothing(world: QuietWorld) -> None:
     assert list(world.store.list("")) == []
 
 
+def test_a_large_call_that_fails_leaves_nothing(world: QuietWorld) -> None:
+    """Its parts are stored in another thread: what was under way when it failed is removed as well."""
+
+    def refuse() -> None:
+        raise StoreUnavailableError("refused")
+
+    store = Interrupted(world.store, at("create_from", "ids/00001"), refuse)
+    with pytest.raises(StoreUnavailableError):
+        world.producer_with(store).enqueue(range(10**18, 10**18 + 1_200_000), "tweets")
+    assert list(world.store.list("")) == []
+
+
 class NoBroker:
     """Implements `Poke` without a broker."""
 

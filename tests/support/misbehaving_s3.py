@@ -36,7 +36,7 @@ class Misbehaviour:
     changes: bool = False
     ignores_range: bool = False
     objects: dict[str, bytes] = field(default_factory=dict)
-    parts: list[bytes] = field(default_factory=list)
+    parts: dict[int, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
 
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         fault = self._begin("PUT")
         if "partNumber" in self._query:
-            fault.parts.append(body)
+            fault.parts[int(self._query["partNumber"][0])] = body
             self._answer(200, b"", {"ETag": _etag(body)})
         elif fault.conflicts:
             fault.conflicts -= 1
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self._key in fault.objects and not fault.ignores_conditions_of_parts:
             self._refuse(412, "PreconditionFailed")
         else:
-            fault.objects[self._key] = b"".join(fault.parts)
+            fault.objects[self._key] = b"".join(body for _, body in sorted(fault.parts.items()))
             if fault.forgets_uploads:
                 self._refuse(404, "NoSuchUpload")
             else:

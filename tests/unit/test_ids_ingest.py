@@ -4,7 +4,10 @@ import gzip
 import hashlib
 import io
 import os
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from complyq_producer.errors import (
     TruncatedInputError,
     UnreadableInputError,
 )
-from complyq_producer.ids import IngestedIds, ingest
+from complyq_producer.ids import IdPart, IngestedIds, ingest
 from complyq_producer.ids.spool import Spool
 from complyq_producer.ids.values import IdArray
 
@@ -36,7 +39,14 @@ class Ingesting:
     def __call__(self, ids: Any, on_invalid: Any = "refuse", **more: Any) -> tuple[IngestedIds, list[bytes]]:
         """Ingest, reading each part."""
         with ingest(ids, spool_dir=self.spool_dir, on_invalid=on_invalid, **more) as ingested:
-            return ingested, [part.file.read() for part in ingested.parts()]
+            return ingested, [text for _, text in parts_of(ingested)]
+
+
+def parts_of(ingested: IngestedIds) -> list[tuple[IdPart, bytes]]:
+    """Return the parts, and what was read of each while it was there."""
+    parts: list[tuple[IdPart, bytes]] = []
+    ingested.each_part(lambda part: parts.append((part, part.open().read())))
+    return parts
 
 
 @pytest.fixture
@@ -257,10 +267,8 @@ def test_parts_are_full_and_ascend(ingesting: Ingesting) -> None:
     """Each part holds as many IDs as fit, knows its bounds, starts at its first byte, and can be had again."""
     ids = [*range(1, 2000), 2**64 - 1]
     with ingest(ids, spool_dir=ingesting.spool_dir, on_invalid="refuse", part_bytes=100) as ingested:
-        parts = list(ingested.parts())
-        again = [part.file.read() for part in ingested.parts()]
-    texts = [part.file.read() for part in parts]
-    assert texts == again
+        parts, texts = zip(*parts_of(ingested), strict=True)
+        assert texts == tuple(text for _, text in parts_of(ingested))
     assert [part.index for part in parts] == list(range(len(parts)))
     assert b"".join(texts) == b"".join(b"%d\n" % number for number in ids)
     for part, text in zip(parts, texts, strict=True):
@@ -305,16 +313,55 @@ def test_a_failing_source_leaves_nothing(ingesting: Ingesting, failure: BaseExce
         ingesting(failing())
 
 
-def test_a_failing_reader_leaves_nothing(ingesting: Ingesting) -> None:
-    """An error while the parts are used leaves no file either."""
+@pytest.mark.parametrize("failing_call", [1, 2, 3])
+def test_a_failing_taker_leaves_nothing(ingesting: Ingesting, failing_call: int) -> None:
+    """What the taker of parts raises reaches the caller; no part is given out after it, no thread and no file stays."""
+    calls = []
 
-    def reading() -> None:
-        with ingest(BIG, spool_dir=ingesting.spool_dir, on_invalid="refuse") as ingested:
-            assert next(ingested.parts()).count == 800_000
-            raise KeyboardInterrupt
+    def take(part: IdPart) -> None:
+        calls.append(part.index)
+        if len(calls) == failing_call:
+            raise RuntimeError("the store went away")
 
-    with pytest.raises(KeyboardInterrupt):
-        reading()
+    with (
+        ingest(BIG, spool_dir=ingesting.spool_dir, on_invalid="refuse", part_bytes=8_000_000) as ingested,
+        pytest.raises(RuntimeError, match="went away"),
+    ):
+        ingested.each_part(take)
+    assert calls == list(range(failing_call))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ids")]
+
+
+def test_a_slow_taker_sees_its_own_parts(ingesting: Ingesting) -> None:
+    """Parts are made ahead, and never over the text of one that is still being taken or counted into the digest."""
+    texts = []
+
+    def take(part: IdPart) -> None:
+        with closing(part.open()) as file:
+            head = file.read(100)
+            time.sleep(0.02)  # meanwhile the next part is made
+            texts.append(head + file.read())
+
+    with ingest(BIG, spool_dir=ingesting.spool_dir, on_invalid="refuse", part_bytes=3_000_000) as ingested:
+        ingested.each_part(take)
+    expected = b"".join(b"%d\n" % number for number in BIG)
+    assert b"".join(texts) == expected
+    assert ingested.digest == hashlib.sha256(expected).hexdigest()
+
+
+def test_few_ids_need_no_second_thread(ingesting: Ingesting) -> None:
+    """A batch of a usual size is read and handed over in the caller's thread."""
+    threads = []
+    with ingest(range(1, 900_000), spool_dir=ingesting.spool_dir, on_invalid="refuse") as ingested:
+        ingested.each_part(lambda _: threads.append(threading.current_thread()))
+    assert threads == [threading.current_thread()]
+
+
+def test_counts_are_known_without_the_parts(ingesting: Ingesting) -> None:
+    """Who wants the digest only, to compare it, need not take the parts."""
+    with ingest([3, 1, 3], spool_dir=ingesting.spool_dir, on_invalid="refuse") as ingested:
+        assert ingested.digest == hashlib.sha256(b"1\n3\n").hexdigest()
+        assert (ingested.submitted, ingested.duplicates, ingested.unique) == (3, 1, 2)
 
 
 def test_the_spool_folder_is_private(ingesting: Ingesting) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from complyq_producer.errors import UnreadableInputError
+from complyq_producer.ids.digits import LineReader
 from complyq_producer.ids.rejects import Rejects
-from complyq_producer.ids.values import IdArray, parse_exactly, parse_plain
+from complyq_producer.ids.values import IdArray, parse_exactly
 
 _AROUND = b" \t\r"
 _LONGEST_LINE = 65_536
 _SHOWN_BYTES = 256
+_LINE_FEED = 10
 
 
 def parse_lines(blocks: Iterable[bytes], rejects: Rejects, name: str) -> Iterator[IdArray]:
@@ -27,12 +29,14 @@ def parse_lines(blocks: Iterable[bytes], rejects: Rejects, name: str) -> Iterato
     Raises:
         UnreadableInputError: the input is not text.
     """
+    reader = LineReader()
     position = 1
     for chunk in _whole_lines(blocks):
-        plain = chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
-        values = parse_plain(plain)
+        values = reader.read(chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk)
         yield _each(chunk, position, rejects, name) if values is None else values
-        position += chunk.count(b"\n")
+        position += int(
+            np.count_nonzero(np.frombuffer(chunk, np.uint8) == _LINE_FEED)
+        )  # `count` takes ten times as long
 
 
 def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -40,7 +44,7 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     for block in blocks:
         end = block.rfind(b"\n") + 1
         if end:
-            yield rest + block[:end]
+            yield b"".join((rest, memoryview(block)[:end]))
             rest = block[end:]
         else:
             rest += block

@@ -1,101 +1,111 @@
 """The parts of a batch: its sorted IDs as text, cut where a part is full."""
 
-import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, BinaryIO
+from itertools import count, cycle
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from complyq_producer.ids.values import IdArray, line_ends, text_slices, to_text
+from complyq_producer.ids.text import LONGEST_LINE, LineWriter, fitting
+from complyq_producer.ids.values import IdArray
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class IdPart:
-    """One part: `count` IDs from `first` to `last`; `file` holds `size` bytes of text, an ID and a line feed each."""
+    """One part: `count` IDs from `first` to `last` as text, an ID and a line feed each."""
 
     index: int
     first: int
     last: int
     count: int
-    size: int
-    file: BinaryIO
+    text: memoryview
+
+    @property
+    def size(self) -> int:
+        """How many bytes the text has."""
+        return len(self.text)
+
+    def open(self) -> BinaryIO:
+        """Return the text as a file, which is no copy."""
+        return io.BufferedReader(_Memory(self.text), _COPY_BYTES)
 
 
-@dataclass(slots=True)
-class _Span:
-    first: int
-    offset: int
-    last: int = 0
-    count: int = 0
-    size: int = 0
+def make_parts(ascending: Iterable[IdArray], part_bytes: int) -> Iterator[IdPart]:
+    """Yield parts of as many IDs as fit into `part_bytes`; the last one has what is left.
 
-
-class PartWriter:
-    """Writes ascending IDs to a text file and remembers where parts of at most `part_bytes` begin.
-
-    Attributes:
-        count: how many IDs were written.
+    The text of one lies where that of the next but one will be written.
     """
-
-    def __init__(self, file: IO[bytes], part_bytes: int) -> None:
-        self.count = 0
-        self._file = file
-        self._part_bytes = part_bytes
-        self._written = 0
-        self._spans: list[_Span] = []
-        self._sha256 = hashlib.sha256()
-
-    def add(self, ascending: IdArray) -> None:
-        """Write these IDs, each of which is larger than all before."""
-        for values in text_slices(ascending):
-            text = to_text(values)
-            self._sha256.update(text)
-            self._file.write(text)
-            self._assign(values, len(text))
-
-    def digest(self) -> str:
-        """Return the SHA-256 of all text in hex."""
-        return self._sha256.hexdigest()
-
-    def parts(self) -> Iterator[IdPart]:
-        """Yield the parts, one in memory at a time."""
-        for index, span in enumerate(self._spans):
-            self._file.seek(span.offset)
-            file = io.BytesIO(self._file.read(span.size))
-            yield IdPart(index, span.first, span.last, span.count, span.size, file)
-
-    def _assign(self, values: IdArray, size: int) -> None:
-        """Put each of the values into the last part if it has room, else into a new one."""
-        if self._spans and size <= self._room():  # most slices, spared the sum over their lines
-            self._extend(values, size)
-            return
-        ends = line_ends(values)
-        done = 0
-        while done < len(values):
-            if not self._spans or self._fitting(ends, done) == done:
-                self._spans.append(_Span(int(values[done]), self._written))
-            fitting = self._fitting(ends, done)
-            self._extend(values[done:fitting], _end(ends, fitting) - _end(ends, done))
-            done = fitting
-
-    def _room(self) -> int:
-        return self._part_bytes - self._spans[-1].size
-
-    def _fitting(self, ends: npt.NDArray[np.int64], done: int) -> int:
-        """Return how many of a slice's lines are in place when the last part is full."""
-        return int(np.searchsorted(ends, _end(ends, done) + self._room(), side="right"))
-
-    def _extend(self, values: IdArray, size: int) -> None:
-        span = self._spans[-1]
-        span.last = int(values[-1])
-        span.count += len(values)
-        span.size += size
-        self._written += size
-        self.count += len(values)
+    writer = LineWriter(part_bytes // LONGEST_LINE)
+    drafts = map(_Draft, count(), cycle(np.empty((2, part_bytes), np.uint8)))
+    draft = next(drafts)
+    for array in ascending:
+        left = array
+        while len(left):
+            fitting_in = fitting(left, draft.room)
+            if fitting_in:
+                draft.add(left[:fitting_in], writer)
+                left = left[fitting_in:]
+            else:
+                yield draft.finished()
+                draft = next(drafts)
+    yield draft.finished()
 
 
-def _end(ends: npt.NDArray[np.int64], lines: int) -> int:
-    return int(ends[lines - 1]) if lines else 0
+class _Draft:
+    """A part that is being written."""
+
+    def __init__(self, index: int, text: npt.NDArray[np.uint8]) -> None:
+        self._index = index
+        self._text = text
+        self._first = self._last = self._count = self._size = 0
+
+    @property
+    def room(self) -> int:
+        return len(self._text) - self._size
+
+    def add(self, ascending: IdArray, writer: LineWriter) -> None:
+        self._first = self._first or int(ascending[0])
+        self._last = int(ascending[-1])
+        self._count += len(ascending)
+        self._size += writer.write(ascending, self._text[self._size :])
+
+    def finished(self) -> IdPart:
+        return IdPart(self._index, self._first, self._last, self._count, self._text[: self._size].data)
+
+
+class _Memory(io.RawIOBase):
+    """A file that is somewhere in memory."""
+
+    def __init__(self, content: memoryview) -> None:
+        self._content = content
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        block = self._content[self._place : self._place + len(view)]
+        view[: len(block)] = block
+        self._place += len(block)
+        return len(block)
+
+    def readall(self) -> bytes:
+        block = bytes(self._content[self._place :])
+        self._place += len(block)
+        return block
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + (0, self._place, len(self._content))[whence]
+        return self._place

@@ -5,9 +5,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
-
-import numpy as np
 
 from complyq_config.errors import ConfigurationError
 from complyq_producer.ids.values import IdArray
@@ -16,7 +13,7 @@ _ID_BYTES = 8
 
 
 class Spool:
-    """Holds IDs as raw numbers, appended and read at any place, and text."""
+    """Holds IDs as raw numbers, appended and read at any place."""
 
     def __init__(self, folder: Path, files: ExitStack) -> None:
         self._folder = folder
@@ -27,32 +24,29 @@ class Spool:
     def append(self, values: IdArray) -> int:
         """Write the values behind all others; return the place of the first."""
         place = self._length
-        with self.translated():
+        with self._translated():
             self._numbers.seek(place * _ID_BYTES)
             self._numbers.write(values.data)
         self._length += len(values)
         return place
 
-    def read(self, start: int, end: int) -> IdArray:
-        """Return the values of these places."""
-        with self.translated():
-            self._numbers.seek(start * _ID_BYTES)
-            return np.frombuffer(self._numbers.read((end - start) * _ID_BYTES), np.uint64, end - start)
-
-    def text_file(self, *, in_memory: bool) -> IO[bytes]:
-        """Return an empty file that ends with the spool."""
-        return self._files.enter_context(io.BytesIO()) if in_memory else self._new_file()
+    def read(self, place: int, into: IdArray) -> None:
+        """Fill the array with the values from a place on."""
+        with self._translated():
+            self._numbers.seek(place * _ID_BYTES)
+            if self._numbers.readinto(into.data) < into.nbytes:
+                raise OSError(f"it does not hold {len(into)} IDs behind the first {place}")
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         """Turn what the disk refuses into ConfigurationError."""
         try:
             yield
         except OSError as error:
             raise _unusable(self._folder, error) from error
 
-    def _new_file(self) -> IO[bytes]:
-        with self.translated():
+    def _new_file(self) -> io.BufferedRandom:
+        with self._translated():
             return self._files.enter_context(tempfile.TemporaryFile(dir=self._folder))
 
 
@@ -71,5 +65,5 @@ def _unusable(folder: Path, error: OSError) -> ConfigurationError:
     reason = error.strerror or str(error)
     return ConfigurationError(
         f"cannot use {folder} for temporary files: {reason}; set COMPLYQ_SPOOL_DIR to a writable folder on a disk with "
-        "room for 30 bytes per ID"
+        "room for 8 bytes per ID"
     )

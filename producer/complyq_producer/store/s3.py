@@ -12,7 +12,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,6 +24,7 @@ from botocore.config import Config
 
 from complyq_producer.errors import ObjectNotFoundError, StoreError, StoreUnavailableError
 from complyq_producer.store.port import ObjectInfo, StoredObject, check_key, check_prefix
+from complyq_producer.store.s3_bodies import md5_of, slices
 from complyq_producer.store.s3_errors import (
     ConflictError,
     PreconditionError,
@@ -46,6 +49,7 @@ _log = structlog.get_logger(__name__)
 _ONE_PUT_BYTES = 8 << 20
 _PART_BYTES = 8 << 20  # S3 wants at least 5 MiB for all parts but the last
 _MAX_PARTS = 10_000
+_PARTS_AT_ONCE = 2  # of one object: while one is answered the next is on its way
 _BUFFER_BYTES = 256 << 10
 _CONFLICT_ATTEMPTS = 8
 _CONFIG = Config(
@@ -196,11 +200,18 @@ class S3Store:
             raise
 
     def _send_parts(self, key: str, upload: str, source: BinaryIO, size: int) -> "Sequence[CompletedPartTypeDef]":
-        length = max(_PART_BYTES, -(-size // _MAX_PARTS))
-        count = max(1, -(-size // length))
-        return [self._send_part(key, upload, number, source.read(length)) for number in range(1, count + 1)]
+        bodies = list(slices(source, size, max(_PART_BYTES, -(-size // _MAX_PARTS))))
+        with ThreadPoolExecutor(min(_PARTS_AT_ONCE, len(bodies)), thread_name_prefix="s3") as threads:
+            sent = [
+                threads.submit(copy_context().run, self._send_part, key, upload, number, body)
+                for number, body in enumerate(bodies, 1)
+            ]
+            try:
+                return [part.result() for part in sent]
+            finally:
+                threads.shutdown(cancel_futures=True)
 
-    def _send_part(self, key: str, upload: str, number: int, body: bytes) -> "CompletedPartTypeDef":
+    def _send_part(self, key: str, upload: str, number: int, body: BinaryIO) -> "CompletedPartTypeDef":
         with translated("create", self.url(key)):
             sent = self._client().upload_part(
                 Bucket=self._bucket,
@@ -208,7 +219,7 @@ class S3Store:
                 UploadId=upload,
                 PartNumber=number,
                 Body=body,
-                ContentMD5=_md5(body),
+                ContentMD5=md5_of(body),
             )
         return {"PartNumber": number, "ETag": sent["ETag"]}
 
