@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,9 @@ class Role(StrEnum):
     METRICS = "metrics"
     """None: it only serves metrics."""
 
+
+STACK_BYTES = 1 << 20
+"""Of each thread: where memory is limited by what may be used, the usual eight of sixteen threads are half of it."""
 
 PROCESSES = {Role.CONTROL: 2, Role.TRANSFER: 2}
 """How many steps a worker runs at once; there is one upload at a time for each type."""
@@ -115,6 +119,7 @@ def _run(role: Role, processes: int, settings: Settings) -> None:
     """Become a Celery worker of one role."""
     # Read by billiard when it is imported: SIGTERM for a whole process group then ends no step before its time.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    threading.stack_size(STACK_BYTES)
     from complyq_config.celery_settings import queue_names  # noqa: PLC0415 - imports kombu
     from complyq_workers.app import app as celery_app  # noqa: PLC0415 - after REMAP_SIGTERM
 

@@ -26,6 +26,7 @@ _LINES = 1 << 15  # at once; most blocks have fewer, as most IDs have 19 digits
 _ZERO, _LINE_FEED = 48, 218  # the latter less the former, as one byte
 _WORDS = 3  # of eight characters, the last ones of a line
 _BITS = np.uint64(64)
+_DIGIT_OF_EACH = np.uint64(0x0F0F0F0F0F0F0F0F)
 _IN_PAIRS, _IN_FOURS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
 _TENS, _HUNDREDS, _THOUSANDS = (np.uint64(1 + (10**digits << 8 * digits)) for digits in (1, 2, 4))
 _EIGHT, _SIXTEEN, _THIRTY_TWO = np.uint64(8), np.uint64(16), np.uint64(32)
@@ -146,6 +147,14 @@ class LineReader:
             word >>= shift
             word |= np.left_shift(words[place + 1], back, out=part)  # by 64 bits where shift is none: nothing is left
         return words[:_WORDS]
+
+
+def from_columns(digits: _Characters) -> Words:
+    """Return the number in each row of 24 digits, the first five of which are zero."""
+    words = np.ascontiguousarray(digits.view(np.uint64).T) & _DIGIT_OF_EACH
+    numbers = np.empty(len(digits), np.uint64)
+    _add_up(words, numbers)
+    return numbers
 
 
 def _add_up(words: Words, numbers: Words) -> None:

@@ -19,6 +19,7 @@ LONGEST_LINE = len(f"{2**64 - 1}\n")
 _POWERS: _Words = np.array([10**exponent for exponent in range(1, 20)], np.uint64)
 _ROWS = 1 << 14  # at once, so that all stays in a processor's cache
 _LINE_FEED = 10
+_TO_THE_4 = np.uint64(10**4)
 _TO_THE_8 = np.uint64(10**8)
 _DIGITS_OF_TWO_WORDS = 16
 _FOURS = np.frombuffer(b"".join(b"%04d" % number for number in range(10_000)), np.uint32)
@@ -55,6 +56,17 @@ def fitting(ascending: _Words, room: int) -> int:
 def line_ends(ascending: _Words) -> npt.NDArray[np.int64]:
     """Return where each number's line ends in the text, in bytes."""
     return np.cumsum(np.searchsorted(_POWERS, ascending, side="right") + 2)
+
+
+def to_columns(numbers: _Words) -> _Characters:
+    """Return each number as a row of 20 digits."""
+    fours = np.empty((len(numbers), 5), np.uint32)
+    rest = numbers
+    for four in (4, 3, 2, 1, 0):
+        quotients = rest // _TO_THE_4
+        fours[:, four] = _FOURS[rest - quotients * _TO_THE_4]
+        rest = quotients
+    return fours.view(np.uint8)
 
 
 class LineWriter:

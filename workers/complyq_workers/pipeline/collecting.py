@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from complyq_producer.facts import Plan
     from complyq_workers.pipeline.lease import StepLease
     from complyq_workers.pipeline.ports import Ports
-    from complyq_workers.results import Collection, PartFiles
+    from complyq_workers.results import Collection, IdIndex, PartFiles
 
 log = structlog.get_logger(__name__)
 
@@ -136,8 +136,9 @@ def _take_apart(ports: Ports, job: JobView, plan: Plan, folder: Path, lease: Ste
     url, answer, parts = _download_url(ports, job), folder / "answer.jsonl", part_ids(ports, plan)
     downloading = partial(_download, ports, job, url, answer, lease)
     reading = partial(index_ids, parts, folder, together=ports.together, beat=lease.check)
-    _, index = ports.together(lambda work: work(), [downloading, reading])
-    return take_apart(answer, parts, index, job_type=job.keys.type, spool_dir=folder, beat=lease.check)
+    works: list[Callable[[], IdIndex | None]] = [downloading, reading]
+    _, index = ports.together(lambda work: work(), works)
+    return take_apart(answer, parts, cast("IdIndex", index), job_type=job.keys.type, spool_dir=folder, beat=lease.check)
 
 
 def _wanted(ports: Ports, job: JobView, collection: Collection) -> Sequence[PartFiles]:

@@ -2,11 +2,13 @@
 
 from complyq_workers.results.collection import Collection, PartFiles, collect, index_ids
 from complyq_workers.results.errors import PartMissingError, PartUnreadableError, ResultsUnreadableError
+from complyq_workers.results.index import IdIndex
 from complyq_workers.results.parts import PartIds
 from complyq_workers.results.summary import PartSummary, summarize, unexpected_values
 
 __all__ = [
     "Collection",
+    "IdIndex",
     "PartFiles",
     "PartIds",
     "PartMissingError",

@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from complyq_producer.ids.digits import from_columns
 from complyq_producer.results import Rejected, Result
 from complyq_workers.results.errors import ResultsUnreadableError
 from complyq_workers.results.kinds import REJECTED_RANK, UNTOLD, Kinds, rank_of
 from complyq_workers.results.lines import ByteArray, IntArray, PlaceArray, RowArray, by_value, pick, windows
 from complyq_workers.results.parse import MAX_LINE_BYTES, UnreadableLineError, id_number, parse_line
-from complyq_workers.results.rows import ID_COLUMNS, ROW, to_numbers
-from complyq_workers.results.shapes import SLOT_BYTES, SLOTS, UNSHAPED, Shape, Shapes, skeleton
+from complyq_workers.results.rows import ROW
+from complyq_workers.results.shapes import UNSHAPED, Shape, Shapes, skeleton
 
 _BLOCK_BYTES = 2 << 20
 _EXCERPT_BYTES = 120
 _LINE_FEED, _ZERO = 10, 48
+_ID_COLUMNS = 24
 _NO_PLACES: PlaceArray = np.empty(0, np.intp)
 _TWO_DIGITS = (5, 8, 11, 14, 17)  # where month, day, hour, minute and second begin
 _ANY_TIME = np.frombuffer(b"2000-01-01T00:00:00.000  ", np.uint8)
@@ -153,8 +155,8 @@ class _Tables:
         self._count = 0
         self._rows = np.empty(lines, ROW)
         self._places = np.empty(lines, np.intp)
-        self._digits = np.full((lines, ID_COLUMNS), _ZERO, np.uint8)
-        self._slots = np.empty((lines, SLOTS, SLOT_BYTES), np.uint8)
+        self._digits = np.full((lines, _ID_COLUMNS), _ZERO, np.uint8)
+        self._slots: ByteArray = self._rows["slots"]
         self._slots[:] = _ANY_TIME
         self._plain = np.empty(lines, np.bool_)
 
@@ -171,7 +173,7 @@ class _Tables:
     def rows(self) -> tuple[RowArray, PlaceArray]:
         """The rows, and the places of lines whose digits are not those of an ID and of times."""
         rows, slots = self._rows[: self._count], self._slots[: self._count]
-        rows["id"], rows["slots"] = to_numbers(self._digits[: self._count]), slots
+        rows["id"] = from_columns(self._digits[: self._count])
         plain = self._plain[: self._count] & _are_times(slots[:, 0]) & _are_times(slots[:, 1])
         return (rows, _NO_PLACES) if plain.all() else (pick(rows, plain), self._places[: self._count][~plain])
 

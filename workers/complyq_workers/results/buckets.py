@@ -11,8 +11,8 @@ import numpy.typing as npt
 from complyq_workers.results.lines import IntArray, RowArray, joined, pick
 from complyq_workers.results.rows import ROW
 
-_FLUSH_BYTES = 8 << 20
-_ROWS_AT_ONCE = 262_144
+_FLUSH_BYTES = 4 << 20
+_ROWS_AT_ONCE = 32_768
 
 
 class Buckets:
@@ -57,7 +57,7 @@ class Buckets:
         self._written += len(rows)
 
     def rows(self, bucket: int) -> Iterator[RowArray]:
-        """Rows of a bucket in order of arrival, at most 262,144 at a time. Several threads may read."""
+        """Rows of a bucket in order of arrival, at most 32,768 at a time. Several threads may read."""
         pieces: list[RowArray] = []
         for bounds in self._bounds:
             start, end = bounds[bucket : bucket + 2].tolist()

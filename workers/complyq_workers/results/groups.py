@@ -14,7 +14,7 @@ from complyq_workers.results.lines import RowArray, joined, pick
 from complyq_workers.results.parts import PlaceArray
 from complyq_workers.results.rows import NO_ROWS
 
-_GROUP_IDS = 65_536
+_GROUP_IDS = 32_768
 
 
 class PartGroups:

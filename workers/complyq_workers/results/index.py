@@ -14,7 +14,7 @@ import numpy.typing as npt
 from complyq_producer.ids.values import EMPTY, IdArray
 from complyq_workers.results.parts import IdBlock, PlaceArray
 
-_RANGE_IDS = 65_536
+_RANGE_IDS = 32_768
 _SAMPLE_EVERY = 1_024
 _RUN_IDS = 524_288
 _ID_BYTES = 8

@@ -39,9 +39,10 @@ _TIME = re.compile(rb"(?P<known>0000-00-00T00:00:00(?:\.0+)?)(?:Z|\+00:00)").ful
 _TIME_SLOTS = {b"created_at": 0, b"redacted_at": 1}
 _OTHER_SLOT = 2
 _WORDS = frozenset({b"action", b"reason"})  # lines of a shape say the same
+_RAW = b"_raw"  # names under which `parse_line` may keep what X wrote elsewhere, in place of what X wrote there
 _UTC = b"00:00"
 _TO_MILLISECONDS = len("2019-10-29T17:02:47.000")
-_SAMPLES = ((b"2013-11-21T14:15:16.718293", b"9876543210"), (b"1987-06-05T03:02:01.490000", b"1234567"))
+_SAMPLES = ((b"2013-11-21T14:15:16.718293", b"987654321"), (b"1987-06-05T03:02:01.490000", b"1234567"))
 _NOWHERE = (-1, -1)
 
 _Span = tuple[int, int]
@@ -170,14 +171,13 @@ def _strings(line: bytes) -> dict[bytes, _Span] | None:
 
 def _filled(line: bytes, given: _Spans, time: bytes, digits: bytes) -> bytes:
     """A line with this skeleton that has a real time where one belongs, and other digits elsewhere."""
-    sample = bytearray(line)
+    sample, others = bytearray(line), cycle(digits)
     for start, end in given.values():
         text = line[start:end]
         if found := _TIME(text):
             known = time[: found.end("known")]
             sample[start : start + len(known)] = known
         else:
-            others = cycle(digits)
             sample[start:end] = bytes(next(others) if byte == ord("0") else byte for byte in text)
     return bytes(sample)
 
@@ -210,7 +210,7 @@ def _copy(name: bytes, target: _Span, line: bytes, given: _Spans) -> Copy | None
     if slot != _OTHER_SLOT:
         time = _TIME(line[start:end]) if start >= 0 else None
         length = min(time.end("known"), _TO_MILLISECONDS) if time else 0
-    elif name in _WORDS or length != target[1] - target[0] or length > SLOT_BYTES:
+    elif name in _WORDS or name.endswith(_RAW) or length != target[1] - target[0] or length > SLOT_BYTES:
         return None
     return Copy(slice(start, start + length), slot, length, slice(target[0], target[0] + length)) if length else None
 

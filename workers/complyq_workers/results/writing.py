@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from complyq_producer.ids.text import to_columns
 from complyq_workers.results.answer import OddLine
 from complyq_workers.results.lines import ByteArray, IntArray, Lines, RowArray, by_value, pick, starts_of, windows
-from complyq_workers.results.rows import ROW, to_digits
+from complyq_workers.results.rows import ROW
 from complyq_workers.results.shapes import UNSHAPED, Shapes
 
 _ODD_ROW = np.dtype([*ROW.descr[:-1], ("start", "<i8"), ("length", "<u4"), ("rest", f"V{ROW['slots'].itemsize - 12}")])
@@ -59,7 +60,7 @@ class LineWriter:
 
     def _written(self, rows: RowArray, lengths: IntArray) -> Lines:
         starts, data = starts_of(lengths), np.empty(int(lengths.sum()), np.uint8)
-        digits = to_digits(rows["id"])
+        digits = to_columns(rows["id"])
         for number, places in by_value(rows["shape"]):
             if number == UNSHAPED:
                 self._copy_odd(pick(rows, places), starts[places], data)
