@@ -83,12 +83,13 @@ def test_of_two_sessions_the_recorded_one_is_used(cloud: QuietWorld) -> None:
     cloud.run_to("uploaded")
     used = {request.url.partition("?")[0].rsplit("/", 1)[1] for request in cloud.transport.seen if request.resumable}
     assert used == {"s1"}
+    assert "query" in cloud.transport.asked  # what its owner sent meanwhile is not sent again
 
 
 def test_a_job_whose_sessions_all_die_is_given_up(cloud: QuietWorld) -> None:
     """Sooner or later: it does not go round for ever while the window is open."""
     cloud.enqueue()
-    cloud.transport.meddle("query", Reply(410), times=100)
+    cloud.transport.meddle("chunk", Reply(410), times=100)
     cloud.run_to("uploaded")
     assert not cloud.uploaded().complete
     assert cloud.transport.asked.count("start") <= 20
@@ -120,7 +121,7 @@ def test_a_clock_that_is_ahead_gives_no_upload_up(cloud: QuietWorld) -> None:
     clock: Clock = Ahead(cloud.world)
     cloud.ports = replace(cloud.ports, clock=clock)
     batch = cloud.enqueue()
-    cloud.transport.meddle("query", Reply(410))
+    cloud.transport.meddle("chunk", Reply(410))
     assert cloud.finish(batch.id) == "completed"
     assert len(cloud.remote_jobs()) == 1
 
@@ -139,10 +140,10 @@ def test_a_window_that_lapses_under_an_upload_counts_against_nobody(cloud: Quiet
 def test_an_upload_that_is_refused_for_good_is_given_up(cloud: QuietWorld) -> None:
     """After five times, and that counts."""
     cloud.enqueue()
-    cloud.transport.meddle("query", Reply(400), times=60)
+    cloud.transport.meddle("chunk", Reply(400), times=60)
     cloud.run_to("uploaded")
     assert (cloud.uploaded().complete, cloud.uploaded().counted) == (False, True)
-    assert cloud.transport.asked.count("query") == 5
+    assert cloud.transport.asked.count("chunk") == 5
 
 
 def test_a_url_that_points_elsewhere_counts_against_nobody(cloud: QuietWorld) -> None:
@@ -156,6 +157,13 @@ def test_a_url_that_points_elsewhere_counts_against_nobody(cloud: QuietWorld) ->
     cloud.run_to("uploaded")
     assert (cloud.uploaded().complete, cloud.uploaded().counted) == (False, False)
     assert not SENDING.intersection(cloud.transport.asked)
+
+
+def test_a_session_that_was_just_started_is_not_asked_what_it_has(cloud: QuietWorld) -> None:
+    """Nothing can have been sent to it: a request less for each job."""
+    cloud.enqueue()
+    cloud.run_to("uploaded")
+    assert [name for name in cloud.transport.asked if name in SENDING] == ["start", "chunk"]
 
 
 def test_an_upload_goes_on_from_what_the_storage_has(cloud: QuietWorld) -> None:

@@ -180,6 +180,8 @@ def test_no_redirect_is_followed(
     for status in statuses:
         location = f"{elsewhere}/o?X-Goog-Signature=feedbeef01"
         simulator.arm({"on": operation, "fault": "redirect", "status": status, "location": location, "times": 1})
+    if operation == "query":  # nothing is asked of a session before something failed
+        simulator.arm({"on": "upload", "fault": "disconnect", "times": 1})
     batch = impatient(world).producer.enqueue(POSTS, "tweets")
     with only(simulator):
         while simulator.armed():

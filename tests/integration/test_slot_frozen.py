@@ -278,7 +278,7 @@ ABOUT_TO_SEND = {
     "direct": Point("remote", "get_job", when="after"),
 }
 SURPRISES = {
-    "cloud-storage": {"on": "query", "fault": "wrong_hash", "times": 1},
+    "cloud-storage": {"on": "upload", "fault": "wrong_hash", "times": 1},
     "direct": {"on": "upload", "fault": "status", "status": 413, "times": 1},
 }
 

@@ -54,6 +54,19 @@ def test_one_stream_is_the_default() -> None:
     assert server.seen[0].headers["content-length"] == "0"
 
 
+def test_a_new_session_is_not_asked_what_it_has() -> None:
+    """One request carries everything; only after a failure the server is asked."""
+    session = StorageSession(TOTAL, cut_after(read=600_000, keep=2 * CHUNK_UNIT))
+    with storage(session) as (transport, server):
+        delivered = resume(transport, f"{server.url}/b/o?upload_id=1", source, TOTAL, is_new=True, pace=AT_ONCE)
+    assert session.ranges == [
+        f"bytes 0-{TOTAL - 1}/{TOTAL}",
+        f"bytes */{TOTAL}",
+        f"bytes {2 * CHUNK_UNIT}-{TOTAL - 1}/{TOTAL}",
+    ]
+    assert verify_hashes(source, TOTAL, delivered.hashes)
+
+
 def test_chunks_where_they_are_wanted() -> None:
     """Every request but the last carries a multiple of 256 KiB."""
     session = StorageSession(TOTAL)

@@ -43,7 +43,7 @@ SCHEDULER = (
         name="merge: each ID once",
         protects="the same parts give the same payload, whoever merges them",
         file=f"{PRODUCER}/ids/sorting.py",
-        old="    return values if keep.all() else values[keep]\n",
+        old="    return values[:kept]\n",
         new="    return values\n",
         tests=("unit/test_merging.py",),
     ),

@@ -47,8 +47,16 @@ UPLOADS = (
         name="upload: one session",
         protects="of two sessions that were started at once one is used",
         file=UPLOADING,
-        old="return session_uri if ours else run.ports.sealer.unseal(standing.sealed_uri)",
-        new="return session_uri",
+        old="return (session_uri, True) if ours else (run.ports.sealer.unseal(standing.sealed_uri), False)",
+        new="return session_uri, True",
+        tests=(f"{GUARDS}::test_of_two_sessions_the_recorded_one_is_used",),
+    ),
+    Mutant(
+        name="upload: another's session",
+        protects="what the worker that started a session has sent is not sent again",
+        file=UPLOADING,
+        old="else (run.ports.sealer.unseal(standing.sealed_uri), False)",
+        new="else (run.ports.sealer.unseal(standing.sealed_uri), True)",
         tests=(f"{GUARDS}::test_of_two_sessions_the_recorded_one_is_used",),
     ),
     Mutant(
@@ -181,6 +189,14 @@ UPLOADS = (
         old="        if any(theirs != ours for theirs, ours in given):\n",
         new="        if len(given) > 2:\n",
         tests=("unit/test_upload_body.py::test_one_wrong_checksum_is_corruption",),
+    ),
+    Mutant(
+        name="bytes: waiting to be hashed",
+        protects="an upload faster than its checksums does not pile up in memory",
+        file=BODY,
+        old="        if len(self._waiting) >= BLOCKS_BEHIND:\n",
+        new="        if not self:\n",
+        tests=("unit/test_upload_body.py::test_many_blocks_are_hashed_in_their_order",),
     ),
     Mutant(
         name="bytes: gap in the digest",

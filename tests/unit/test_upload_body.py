@@ -2,11 +2,13 @@
 
 import hashlib
 import io
+import random
+import threading
 
 import google_crc32c
 import pytest
 
-from complyq_workers.upload.body import PayloadBody, RunningDigest
+from complyq_workers.upload.body import BLOCKS_BEHIND, PayloadBody, RunningDigest
 from complyq_workers.upload.errors import CorruptUploadError, PayloadMismatchError
 from complyq_workers.upload.protocol import Hashes
 
@@ -55,6 +57,28 @@ def test_a_whole_payload_is_verified() -> None:
     digest.seek(100)
     digest.update(DATA[100:])
     assert digest.verify(hashes_of(DATA), len(DATA))
+
+
+def test_many_blocks_are_hashed_in_their_order() -> None:
+    """Also where more of them come, and faster, than may wait in memory."""
+    blocks = [random.randbytes(random.randrange(1, 200_000)) for _ in range(10 * BLOCKS_BEHIND)]
+    digest = RunningDigest()
+    for block in blocks:
+        digest.update(block)
+        assert len(digest._md5._waiting) <= BLOCKS_BEHIND
+    whole = b"".join(blocks)
+    assert digest.verify(hashes_of(whole), len(whole))
+
+
+def test_a_digest_that_is_dropped_leaves_no_thread() -> None:
+    """Verified or not: an upload that ends early has no use for it any more."""
+    before = set(threading.enumerate())
+    digest = RunningDigest()
+    digest.update(DATA)
+    (hashing,) = set(threading.enumerate()) - before
+    del digest
+    hashing.join(60)
+    assert not hashing.is_alive()
 
 
 @pytest.mark.parametrize("field", ["crc32c", "md5"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -24,9 +23,9 @@ class Payload:
 
     @contextmanager
     def open(self, offset: int = 0) -> Iterator[BinaryIO]:
-        """Open the payload for reading from an offset to its end."""
+        """Open the payload for reading from an offset to its end; a read may give less than was asked for."""
         with ExitStack() as stack:
-            yield cast("BinaryIO", io.BufferedReader(_Chain(self._store, self._remaining(offset), stack), 1 << 20))
+            yield cast("BinaryIO", _Chain(self._store, self._remaining(offset), stack))
 
     def _remaining(self, offset: int) -> list[tuple[str, int]]:
         """Return the objects that hold the bytes from `offset` on, each with where to start in it."""
@@ -38,7 +37,7 @@ class Payload:
         return remaining
 
 
-class _Chain(io.RawIOBase):
+class _Chain:
     """Reads several objects as one stream, opening each when its turn comes."""
 
     def __init__(self, store: ObjectStore, objects: list[tuple[str, int]], stack: ExitStack) -> None:
@@ -47,19 +46,13 @@ class _Chain(io.RawIOBase):
         self._stack = stack
         self._current: BinaryIO | None = None
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # a buffer of bytes is all we get
-        while True:
+    def read(self, size: int) -> bytes:
+        """Give at most `size` bytes, all of one object; empty at the end of the last one."""
+        while self._current is not None or self._objects:
             if self._current is None:
-                if not self._objects:
-                    return 0
-                key, start = self._objects.pop(0)
-                self._current = self._stack.enter_context(self._store.open(key, start))
-            data = self._current.read(len(buffer))
-            if data:
-                buffer[: len(data)] = data
-                return len(data)
+                self._current = self._stack.enter_context(self._store.open(*self._objects.pop(0)))
+            if data := self._current.read(size):
+                return data
             self._stack.pop_all().close()
             self._current = None
+        return b""

@@ -143,14 +143,14 @@ def _send(run: _Upload) -> Delivered:
         return _put(run, url, direct=contract is UploadContract.DIRECT)
     unsure = (WindowExpiredError, UploadRefusedError) if contract is UploadContract.TRY_RESUMABLE else ()
     try:
-        session_uri = _new_session(run, url)
+        session_uri, is_new = _new_session(run, url)
     except (StartRefusedError, *unsure) as error:
         log.info("resumable_upload_refused", reason=str(error))
         return _put(run, url, direct=False)
-    return _resume(run, session_uri)
+    return _resume(run, session_uri, is_new=is_new)
 
 
-def _resume(run: _Upload, session_uri: str) -> Delivered:
+def _resume(run: _Upload, session_uri: str, *, is_new: bool = False) -> Delivered:
     ports, total = run.ports, run.payload.total
     delivered = resume(
         ports.transport,
@@ -158,6 +158,7 @@ def _resume(run: _Upload, session_uri: str) -> Delivered:
         run.payload.open,
         total,
         chunk_bytes=ports.limits.upload_chunk_bytes,
+        is_new=is_new,
         pace=run.pace,
     )
     if not delivered.verified:
@@ -189,12 +190,16 @@ def _known_session(run: _Upload) -> str | None:
         return None
 
 
-def _new_session(run: _Upload, url: str) -> str:
-    """Start a session and record it. Of two that were started at once the recorded one is used by both."""
+def _new_session(run: _Upload, url: str) -> tuple[str, bool]:
+    """Start a session and record it. Of two that were started at once the recorded one is used by both.
+
+    Returns:
+        The session's URI, and whether it is ours, so that nothing was sent to it yet.
+    """
     session_uri = start_session(run.ports.transport, url)
     session = Session(sealed_uri=run.ports.sealer.seal(session_uri))
     standing, ours = run.ports.facts.create(run.job.keys.session(run.job.sessions), session)
-    return session_uri if ours else run.ports.sealer.unseal(standing.sealed_uri)
+    return (session_uri, True) if ours else (run.ports.sealer.unseal(standing.sealed_uri), False)
 
 
 def _upload_url(run: _Upload) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
 import google_crc32c
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from complyq_workers.upload.protocol import Hashes
 
 BLOCK_BYTES = 1 << 20
+BLOCKS_BEHIND = 16
+"""How many blocks may have been sent and still wait, in memory, for being hashed."""
 
 
 class RunningDigest:
@@ -23,13 +27,12 @@ class RunningDigest:
     def __init__(self) -> None:
         self.position = 0
         self._crc32c = 0
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._md5 = _Md5Aside()
 
     def seek(self, offset: int) -> None:
         """Announce where the next bytes come from: the start begins anew, a jump elsewhere ends the digest."""
         if offset == 0:
-            self.position, self._crc32c = 0, 0
-            self._md5 = hashlib.md5(usedforsecurity=False)
+            self.position, self._crc32c, self._md5 = 0, 0, _Md5Aside()
         elif offset != self.position:
             self.position = -1
 
@@ -58,6 +61,27 @@ class RunningDigest:
         if any(theirs != ours for theirs, ours in given):
             raise CorruptUploadError("The server stored other bytes than the payload's: the checksums differ.")
         return bool(given)
+
+
+class _Md5Aside:
+    """MD5 in a thread, which ends with this object: MD5 is slower than a fast network, and lets others run meanwhile."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._thread = ThreadPoolExecutor(1, "md5")
+        self._waiting: deque[Future[None]] = deque()
+
+    def update(self, block: bytes) -> None:
+        """Take in the next bytes, as soon as memory has room for them."""
+        if len(self._waiting) >= BLOCKS_BEHIND:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._md5.update, block))
+
+    def digest(self) -> bytes:
+        """Return the MD5 of all that was taken in."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        return self._md5.digest()
 
 
 class PayloadBody:

@@ -1,4 +1,4 @@
-"""Sends a payload: the thin shell around the protocol. Every run asks the server first, so any worker can go on."""
+"""Sends a payload: the thin shell around the protocol. What the server has it tells itself, so any worker can go on."""
 
 from __future__ import annotations
 
@@ -111,6 +111,7 @@ def resume(
     total: int,
     *,
     chunk_bytes: int = 0,
+    is_new: bool = False,
     pace: Pace | None = None,
 ) -> Delivered:
     """Send what the server does not have yet, in one stream or in chunks, until it has everything.
@@ -121,6 +122,7 @@ def resume(
         source: Opens the payload at an offset.
         total: The payload's size in bytes.
         chunk_bytes: 0 for one stream, else about how many bytes a request may carry.
+        is_new: This run has just started the session, so that the server need not be asked what it has.
         pace: How long, and how patiently.
 
     Returns:
@@ -132,7 +134,7 @@ def resume(
         PayloadMismatchError: The source ends early.
     """
     payload = _Payload(source, total, pace or Pace())
-    return _Resumption(transport, session_uri, payload, chunk_bytes).run()
+    return _Resumption(transport, session_uri, payload, chunk_bytes).run(is_new=is_new)
 
 
 def put_whole(
@@ -208,8 +210,8 @@ class _Resumption:
     known: int = 0
     failures: int = 0
 
-    def run(self) -> Delivered:
-        told = self._patiently(self._ask)
+    def run(self, *, is_new: bool) -> Delivered:
+        told = Persisted(0) if is_new else self._patiently(self._ask)
         while isinstance(told, Persisted):
             self._know(told.offset)
             told = self._judged(self.failures, self._patiently(self._send_or_ask))
