@@ -4,8 +4,6 @@ import gzip
 import hashlib
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import mkdtemp
@@ -323,33 +321,3 @@ def test_beat_is_called_and_may_stop_the_work(job: Job, tmp_path: Path) -> None:
     with pytest.raises(InterruptedError):
         collect(tmp_path / "answer", job.parts, asked, job_type="tweets", spool_dir=spool, beat=beat)
     assert not list(spool.iterdir())
-
-
-MEASURE = """
-import pathlib, re, sys
-from complyq_workers.results import PartIds, collect, index_ids
-folder = pathlib.Path(sys.argv[1])
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
-before = peak()
-part = PartIds("b1", 0, lambda: (folder / "ids").open("rb"))
-asked = index_ids([part], folder)
-collection = collect(folder / "answer", [part], asked, job_type="tweets", spool_dir=folder)
-print(collection.parts[0].summary.count, peak() - before)
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
-def test_memory_does_not_grow_with_the_results(tmp_path: Path) -> None:
-    """Three hundred thousand flagged IDs, 45 MB of answer, are collected in a part of that memory."""
-    ids = [BASE + 1_000 * number for number in range(300_000)]
-    (tmp_path / "ids").write_text("".join(f"{identifier}\n" for identifier in ids))
-    random.Random(1).shuffle(ids)
-    times = {"created_at": "2019-10-29T17:02:47.000Z", "redacted_at": "2020-07-29T17:02:47.000Z"}
-    tail = json.dumps({"action": "delete", "reason": "deleted", **times})[1:]
-    (tmp_path / "answer").write_text("".join(f'{{"id":"{identifier}",{tail}\n' for identifier in ids))
-    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    count, megabytes = done.stdout.split()
-    assert int(count) == 300_000
-    assert float(megabytes) < 45

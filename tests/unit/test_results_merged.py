@@ -4,8 +4,6 @@ import gzip
 import io
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import NamedTuple
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from complyq_producer.errors import ObjectNotFoundError
 from complyq_producer.results import Rejected
@@ -28,8 +26,10 @@ from complyq_workers.results import (
     groups,
     index,
     index_ids,
+    summarize,
     writing,
 )
+from complyq_workers.results import parts as stored_parts
 from complyq_workers.results.parse import id_number, parse_line
 from complyq_workers.together import in_threads
 
@@ -43,8 +43,10 @@ JOBS = st.lists(
     min_size=1,
     max_size=6,
 )
+TIMES = st.sampled_from(["2019-10-29T17:02:47.000Z", "2020-02-29T17:02:47+00:00", "2019-10-29T17:02:47+02:00", None])
 RESULTS = st.fixed_dictionaries(
-    {"id": IDS.map(str), "action": st.sampled_from(list(RANKS)), "note": st.sampled_from(["", "a", "n" * 90])}
+    {"id": IDS.map(str), "action": st.sampled_from(list(RANKS)), "note": st.sampled_from(["", "a", "n" * 90, 5])},
+    optional={"created_at": TIMES, "deleted_at": TIMES},
 )
 ERRORS = st.fixed_dictionaries({"id": st.one_of(IDS.map(str), st.sampled_from("xyz")), "error": st.sampled_from("ef")})
 ANSWERS = st.lists(st.one_of(RESULTS, RESULTS, RESULTS, ERRORS), max_size=150)
@@ -104,6 +106,9 @@ def lines_of(files: PartFiles) -> tuple[list[bytes], list[bytes]]:
     rejected = gzip.decompress(files.rejected.read_bytes()).splitlines(keepends=True) if files.rejected else []
     assert (files.summary.count, files.summary.rejected) == (len(results), len(rejected))
     assert bool(rejected) == bool(files.rejected)
+    rejected_file = files.rejected
+    opened = (lambda: rejected_file.open("rb")) if rejected_file else None
+    assert summarize(lambda: files.results.open("rb"), opened) == files.summary
     return results, rejected
 
 
@@ -127,6 +132,7 @@ def small_scale() -> Iterator[None]:
             (index, "_SAMPLE_EVERY", 2),
             (index, "_RUN_IDS", 7),
             (groups, "_GROUP_IDS", 12),
+            (stored_parts, "_GROUP_BYTES", 60),
             (writing, "_SLICE_BYTES", 300),
             (answer, "_BLOCK_BYTES", 500),
             (buckets, "_ROWS_AT_ONCE", 4),
@@ -138,6 +144,9 @@ def small_scale() -> Iterator[None]:
 
 @settings(deadline=None, max_examples=150)
 @given(job=JOBS, said=ANSWERS)
+@example(
+    job=[[list(range(100, 120))], [list(range(1, 31))]], said=[{"id": str(n), "action": None} for n in range(1, 120)]
+)
 def test_each_part_gets_what_a_dictionary_would_give_it(
     job: list[list[list[int]]], said: list[dict[str, str | None]]
 ) -> None:
@@ -166,36 +175,3 @@ def test_missing_part_is_named(tmp_path: Path) -> None:
     with pytest.raises(PartMissingError) as caught:
         index_ids(parts, tmp_path, together=in_threads)
     assert (caught.value.batch_id, caught.value.part) == ("b9", 4)
-
-
-MEASURE = """
-import io, pathlib, re, sys
-from complyq_workers.results import PartIds, collect, index_ids
-count, folder = int(sys.argv[1]), pathlib.Path(sys.argv[2])
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
-def opened(number):
-    return io.BytesIO(b"".join(b"%d\\n" % (10**18 + place * count + number) for place in range(300_000 // count)))
-size = len(opened(0).getvalue())
-def part(number):
-    return PartIds(f"b{number}", 0, lambda: opened(number), size)
-parts = [part(number) for number in range(count)]
-before = peak()
-asked = index_ids(parts, folder)
-collection = collect(folder / "answer", parts, asked, job_type="tweets", spool_dir=folder)
-print(sum(part.summary.count for part in collection.parts), peak() - before)
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
-def test_memory_does_not_grow_with_the_number_of_batches(tmp_path: Path) -> None:
-    """Three hundred thousand flagged IDs of a thousand batches are taken apart in about the memory of one batch."""
-    ids = list(range(10**18, 10**18 + 300_000))
-    random.Random(1).shuffle(ids)
-    tail = b'","action":"delete","reason":"deleted","redacted_at":"2020-07-29T17:02:47.000Z"}\n'
-    (tmp_path / "answer").write_bytes(b"".join(b'{"id":"%d' % identifier + tail for identifier in ids))
-    command = [sys.executable, "-c", MEASURE, "1000", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    flagged, megabytes = done.stdout.split()
-    assert int(flagged) == 300_000
-    assert float(megabytes) < 50

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import sys
 import threading
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,11 +43,11 @@ class Role(StrEnum):
     """None: it only serves metrics."""
 
 
-STACK_BYTES = 1 << 20
-"""Of each thread: where memory is limited by what may be used, the usual eight of sixteen threads are half of it."""
-
 PROCESSES = {Role.CONTROL: 2, Role.TRANSFER: 2}
 """How many steps a worker runs at once; there is one upload at a time for each type."""
+
+_STACK_BYTES = 1 << 20
+_M_ARENA_MAX = -8  # glibc's malloc.h
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)  # the log has them, without credentials
 
@@ -104,6 +106,7 @@ def _serve_metrics(settings: Settings, *, healthcheck: bool) -> None:
 
 def _prove_settings(settings: Settings) -> None:
     """Refuse to start with settings that cannot work, above all a store that could lose facts."""
+    from complyq_producer.tables import require_format  # noqa: PLC0415 - numpy is slow to import
     from complyq_workers.metrics import prove_port  # noqa: PLC0415 - what workers themselves do not need
     from complyq_workers.wiring import build_ports  # noqa: PLC0415 - boto3 and cryptography are slow to import
 
@@ -112,6 +115,7 @@ def _prove_settings(settings: Settings) -> None:
     log.info("settings", **settings.effective())
     if settings.metrics_port:
         prove_port(settings)
+    require_format(settings.results_format)
     build_ports(settings).store.verify()
 
 
@@ -119,7 +123,7 @@ def _run(role: Role, processes: int, settings: Settings) -> None:
     """Become a Celery worker of one role."""
     # Read by billiard when it is imported: SIGTERM for a whole process group then ends no step before its time.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
-    threading.stack_size(STACK_BYTES)
+    _keep_threads_small()
     from complyq_config.celery_settings import queue_names  # noqa: PLC0415 - imports kombu
     from complyq_workers.app import app as celery_app  # noqa: PLC0415 - after REMAP_SIGTERM
 
@@ -130,6 +134,17 @@ def _run(role: Role, processes: int, settings: Settings) -> None:
     ])  # fmt: skip
     # Celery's own exit code does not come out of `worker_main`: a worker that died of an error would seem stopped.
     raise typer.Exit(0 if preemption.has_begun() else 1)
+
+
+def _keep_threads_small() -> None:
+    """Have threads that are made from here on, also in children, share one heap, and give them stacks of a MiB.
+
+    A worker's threads come and go with its steps. glibc would give them several heaps, each of which keeps the most it
+    once held; and where memory is limited by what may be used, sixteen usual stacks are half of it.
+    """
+    threading.stack_size(_STACK_BYTES)
+    with suppress(OSError, AttributeError, TypeError):  # other systems have no such function
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def worker_name(role: Role, namespace: str) -> str:

@@ -7,7 +7,7 @@ this way is known too, and each of its lines is left to `parse_line`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import cycle
 from threading import Lock
@@ -107,12 +107,13 @@ class Shape:
 class Shapes(dict[bytes, int]):
     """The number of the shape for each skeleton. Those not met before are learned; several threads may ask."""
 
-    def __init__(self, job_type: str, kinds: Kinds) -> None:
+    def __init__(self, job_type: str, kinds: Kinds, learned: Iterable[Shape] = ()) -> None:
+        """Know no skeleton, but begin with these shapes if others were `learned` elsewhere."""
         super().__init__()
         self._job_type = job_type
         self._kinds = kinds
         self._lock = Lock()
-        self._shapes: list[Shape] = []
+        self._shapes = list(learned)
         self._lengths: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
     def __missing__(self, line: bytes) -> int:
@@ -128,6 +129,10 @@ class Shapes(dict[bytes, int]):
     def shape(self, number: int) -> Shape:
         """The shape with this number, which is not UNSHAPED."""
         return self._shapes[number - 1]
+
+    def learned(self) -> tuple[Shape, ...]:
+        """All shapes in order of their numbers."""
+        return tuple(self._shapes)
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """The length of a stored line for each number, 0 for UNSHAPED."""

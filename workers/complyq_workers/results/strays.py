@@ -32,6 +32,8 @@ class StrayErrors:
 
     def lines(self, first: int, count: int) -> Iterator[bytes]:
         """So many of those that were counted, from place `first` on: kept ones in order, then stand-ins for the others."""
+        if not count:  # as for each of the thousands of parts of a merged job
+            return
         kept = sorted(self._counts.items())[:_KEPT_LINES]
         others = self.total - sum(times for _, times in kept)
         for line, times in [*kept, (self._others, others)]:
