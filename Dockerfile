@@ -1,6 +1,7 @@
 # The image of Complyq's workers (the default target, `worker`) and of the simulator (target `simulator`).
 #
 #   docker build -t complyq .
+#   docker build -t complyq --build-arg PARQUET=1 .    where results are to be stored as Parquet: 165 MB more
 #   docker build -t complyq-simulator --target simulator .
 #
 # Packages are those of uv.lock. The final images hold no compiler, no uv and no sources, and run as user 10001.
@@ -9,6 +10,7 @@ ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build-worker
 ARG UV_VERSION=0.13.9
+ARG PARQUET=
 # Certificates of the system, where a company may have put its own authority; no Python but the image's, whose
 # path is the same in the final image; compiled once here, since the final root is read-only.
 ENV UV_SYSTEM_CERTS=1 \
@@ -21,13 +23,13 @@ RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --no-cache-dir "u
 WORKDIR /build
 # The packages first: they change less often than the code, and stay in the builder's cache.
 COPY pyproject.toml uv.lock ./
-RUN /opt/uv/bin/uv sync --quiet --frozen --no-dev --no-install-project --extra worker
+RUN /opt/uv/bin/uv sync --quiet --frozen --no-dev --no-install-project --extra worker ${PARQUET:+--extra parquet}
 COPY LICENSE README.md ./
 COPY config config
 COPY producer producer
 COPY simulator simulator
 COPY workers workers
-RUN /opt/uv/bin/uv sync --quiet --frozen --no-dev --no-editable --extra worker
+RUN /opt/uv/bin/uv sync --quiet --frozen --no-dev --no-editable --extra worker ${PARQUET:+--extra parquet}
 
 FROM build-worker AS build-simulator
 RUN /opt/uv/bin/uv sync --quiet --frozen --no-dev --no-editable --extra simulator

@@ -93,12 +93,12 @@ find_uv() {
 
 sync() {
     case $KIND in
-        run) groups=--no-dev ;;
+        run) groups="--no-dev --no-extra parquet" ;;
         dev) groups= ;;
         *) die "unknown argument: $KIND (nothing, or dev)" ;;
     esac
     # --inexact leaves uv itself alone where it lives in this environment.
-    # shellcheck disable=SC2086  # empty, or one word
+    # shellcheck disable=SC2086  # empty, or several words
     env UV_PROJECT_ENVIRONMENT="$VENV" UV_NO_PROGRESS=1 VIRTUAL_ENV= \
         "$1" sync --quiet --frozen --inexact --no-python-downloads --all-extras $groups --python "$VENV/bin/python"
 }

@@ -58,6 +58,7 @@ RedisUrl = Annotated[SecretStr, _service("redis", "rediss", "unix")]
 EventsUrl = Annotated[SecretStr, _service("redis", "rediss", "unix", "sqs", "amqp", "amqps")]
 ProxyUrl = Annotated[SecretStr, _service("http", "https", "socks5", "socks5h")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+ResultsFormat = Literal["jsonl", "parquet", "both"]
 
 
 class Settings(BaseSettings):
@@ -113,8 +114,8 @@ class Settings(BaseSettings):
     """Hours after which a batch fails of which a job is parked: it crashed its worker every time and nobody released it."""
     merge: bool = True
     """Whether waiting parts of several batches travel in one job; false: a job carries parts of one batch only."""
-    results_format: Literal["jsonl"] = "jsonl"
-    """How results are stored: jsonl (gzip)."""
+    results_format: ResultsFormat = "jsonl"
+    """How workers store results: jsonl (JSON lines, gzip), parquet or both; the last two need the extra `parquet`."""
     retention_days: Annotated[int, Field(ge=1)] | None = None
     """Reserved, without effect yet: days after which finished batches may be purged; unset: kept for ever."""
     spool_dir: Path = Field(default_factory=default_spool_dir)

@@ -32,9 +32,10 @@ from complyq_producer.model import BatchId, ComplianceType, Priority, new_batch_
 from complyq_producer.overview import Overview, read_overview
 from complyq_producer.parked import ParkedWork, parked_facts, parked_work
 from complyq_producer.poke import CeleryPoke, Poke
-from complyq_producer.results import Result, read_results
+from complyq_producer.results import Result
 from complyq_producer.status import BatchStatus, batch_status, open_statuses
 from complyq_producer.store import open_store
+from complyq_producer.stored_lines import batch_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping
@@ -192,13 +193,14 @@ class Producer:
             BatchNotFoundError: if there is no such batch.
             BatchNotFinishedError: if it has not ended.
             BatchFailedError: if it failed or was cancelled; its events tell what was checked.
+            ConfigurationError: if they are stored as Parquet alone, and pyarrow is not installed.
         """
         view = self._view(batch_id)
         if view.outcome is None:
             raise BatchNotFinishedError(f"batch {batch_id} has not ended; `complyq watch {batch_id}` waits for it")
         if view.outcome.state != "completed":
             raise BatchFailedError(f"batch {batch_id} {view.outcome.state}: {view.outcome.error}")
-        return self._stream(view)
+        return map(Result.from_line, batch_lines(self._store, view.keys, view.outcome, self._spool_dir))
 
     def cancel(self, batch_id: str) -> BatchStatus:
         """Ask for a batch to be ended early; a batch that has ended stays as it is.
@@ -244,12 +246,6 @@ class Producer:
         if view is None:
             raise BatchNotFoundError(f"there is no batch {batch_id}")
         return view
-
-    def _stream(self, view: BatchView) -> Iterator[Result]:
-        counted = {part.part: part.plan for part in view.outcome.counted} if view.outcome else {}
-        for part, plan in sorted(counted.items()):
-            with self._store.open(view.keys.results_of(part, plan)) as stream:
-                yield from read_results(stream)
 
     def _stage(self, type_: ComplianceType, given: _Given, ingested: IngestedIds) -> tuple[BatchRecord, bool]:
         """Write the marker, the parts, the key's record and the batch, in this order; a failure leaves nothing."""

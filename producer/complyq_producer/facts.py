@@ -13,7 +13,7 @@ import msgspec
 import uuid_utils
 
 from complyq_producer.errors import ObjectNotFoundError, UnknownSchemaError
-from complyq_producer.model import BatchId, ComplianceType, EndState, JobId, Priority, RemoteId
+from complyq_producer.model import BatchId, ComplianceType, EndState, JobId, ObjectFormat, Priority, RemoteId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,12 +210,22 @@ class Finished(Fact, frozen=True, kw_only=True):
         return self.status == "complete"
 
 
-class CollectedPart(msgspec.Struct, frozen=True, kw_only=True):
+class ResultsObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored object of results."""
+
+    key: str
+    format: ObjectFormat
+    bytes: int
+    sha256: str
+
+
+class CollectedPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The results of one part: their object, its checksum, and how they are cut into messages."""
 
     batch_id: BatchId
     part: int
     key: str
+    format: ObjectFormat = ObjectFormat.JSON_LINES
     count: int
     bytes: int
     sha256: str
@@ -226,6 +236,8 @@ class CollectedPart(msgspec.Struct, frozen=True, kw_only=True):
     inline: bool
     messages: list[int]
     """Numbers of results in each message; one message for the whole object where they are not inline."""
+    also: list[ResultsObject] = []
+    """The same results in other formats."""
 
 
 class Collected(Fact, frozen=True, kw_only=True):
@@ -252,11 +264,12 @@ class CollectedPage(Fact, frozen=True, kw_only=True):
     parts: list[CollectedPart]
 
 
-class CountedPart(msgspec.Struct, frozen=True, kw_only=True):
+class CountedPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A part's result object that counts, and the plan that gave it."""
 
     part: int
     plan: int
+    format: ObjectFormat = ObjectFormat.JSON_LINES
 
 
 class Outcome(Fact, frozen=True, kw_only=True):

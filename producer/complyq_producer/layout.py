@@ -7,7 +7,7 @@ batches/<batch_id>/parked-publish-1.json …      publishing it was parked
 batches/<batch_id>/released-<n>.json · released-publish-1.json …     what was parked may be tried again
 jobs/<type>/<n>/plan.json · payload.txt · merged.json · creating-000.json … · created.json · session-000.json … · uploaded.json
 jobs/<type>/<n>/finished.json · page-00000.json … · collected.json · parked.json
-results/<batch_id>/part-00000-<n>.jsonl.gz · rejected-00000-<n>.jsonl.gz
+results/<batch_id>/part-00000-<n>.jsonl.gz · part-00000-<n>.parquet · rejected-00000-<n>.jsonl.gz
 open/batches/<type>/<batch_id> · open/jobs/<type>/<n> · done/<date>/<batch_id>
 
 Plan numbers have eight digits and part numbers five, so that listing gives them in order.
@@ -20,7 +20,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from complyq_producer.model import BatchId, ComplianceType
+from complyq_producer.model import BatchId, ComplianceType, ObjectFormat
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -98,13 +98,13 @@ class BatchKeys:
         """What was parked under this name may be tried again."""
         return f"{self.folder}released-{name}.json"
 
-    def results_of(self, part: int, plan: int) -> str:
+    def results_of(self, part: int, plan: int, format_: ObjectFormat = ObjectFormat.JSON_LINES) -> str:
         """The results of a part as a plan's job gave them."""
-        return f"{self.results}part-{part:05}-{plan:08}.jsonl.gz"
+        return f"{self.results}part-{part:05}-{plan:08}.{format_}"
 
     def rejected_of(self, part: int, plan: int) -> str:
         """The lines that X answered with an error."""
-        return f"{self.results}rejected-{part:05}-{plan:08}.jsonl.gz"
+        return f"{self.results}rejected-{part:05}-{plan:08}.{ObjectFormat.JSON_LINES}"
 
     def open_marker(self, type_: ComplianceType) -> str:
         """The marker that makes workers find the batch; removed last."""

@@ -43,6 +43,13 @@ class ComplianceType(StrEnum):
             ) from None
 
 
+class ObjectFormat(StrEnum):
+    """How a results object is stored; the word that ends its key, and that facts and events have for it."""
+
+    JSON_LINES = "jsonl.gz"
+    PARQUET = "parquet"
+
+
 class BatchState(StrEnum):
     """How far a batch is."""
 

@@ -1,6 +1,7 @@
-"""Results as they are stored: gzip objects of JSON lines, one line for each ID that X flagged.
+"""Results as they are stored in gzip objects of JSON lines: one line for each ID that X flagged.
 
-Workers write these lines and build events from them; services read them through `Producer.results`.
+Workers write these lines and build events from them; services read them through `Producer.results`. Results that are
+stored in another format (see `tables`) are read as the same lines.
 """
 
 import gzip
@@ -101,8 +102,8 @@ def read_lines(stream: BinaryIO) -> Iterator[bytes]:
             raise DamagedResultsError(f"A stored results object cannot be unpacked: {error}") from error
 
 
-class _KnownResult(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A line without extras, which nearly all are: read and written in one step."""
+class KnownFields(msgspec.Struct, gc=False):
+    """What a stored line says but for its extra fields; see `Result`."""
 
     id: str
     type: str
@@ -110,6 +111,10 @@ class _KnownResult(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     reason: str | None = None
     created_at: str | None = None
     redacted_at: str | None = None
+
+
+class _KnownResult(KnownFields, gc=False, forbid_unknown_fields=True):
+    """A line without extras, which nearly all are: read and written in one step."""
 
 
 class _KnownRejected(msgspec.Struct, gc=False):
@@ -122,10 +127,36 @@ _encode = msgspec.json.Encoder().encode
 _decode_known = msgspec.json.Decoder(_KnownResult).decode
 
 
+_decode_fields = msgspec.json.Decoder(KnownFields).decode
+
+
+def split_line(line: bytes) -> tuple[KnownFields, bytes]:
+    """Take a stored line apart, with or without its newline: known fields, and the JSON object of the others.
+
+    That is empty if there are none. `join_line` gives the very same line, without its newline.
+
+    Raises:
+        DamagedResultsError: it is no stored line.
+    """
+    try:
+        known = _decode_fields(line)
+    except ValueError as error:
+        raise _no_line(error) from error
+    others = line.removesuffix(b"\n")[len(_encode(known)) :]
+    return known, b"{" + others if others else b""
+
+
+def join_line(known: KnownFields, extras: bytes) -> bytes:
+    """Put a stored line together again."""
+    return _joined(_encode(known), extras)
+
+
+def _joined(known: bytes, extras: bytes) -> bytes:
+    return known[:-1] + b"," + extras[1:] if extras else known
+
+
 def _with_extras(known: bytes, extras: dict[str, Any]) -> bytes:
-    if not extras:
-        return known
-    return known[:-1] + b"," + _encode(dict(sorted(extras.items())))[1:]
+    return _joined(known, _encode(dict(sorted(extras.items()))) if extras else b"")
 
 
 _Line = TypeVar("_Line", Result, Rejected)
@@ -138,7 +169,11 @@ def _from_line(shape: type[_Line], line: bytes) -> _Line:
         known = {name: fields.pop(name) for name in shape.__struct_fields__[:-1] if name in fields}
         return msgspec.convert({**known, "extras": fields}, shape)
     except ValueError as error:
-        raise DamagedResultsError(f"A stored results object holds a line that is none: {error}") from error
+        raise _no_line(error) from error
+
+
+def _no_line(error: ValueError) -> DamagedResultsError:
+    return DamagedResultsError(f"A stored results object holds a line that is none: {error}")
 
 
 def _json_object(line: bytes) -> dict[str, Any]:

@@ -56,6 +56,14 @@ def test_run_simulated_needs_nothing_but_a_file(cli: CommandLine) -> None:
     assert summary(cli)["simulated"] is True
 
 
+def test_run_writes_lines_however_results_are_stored(cli: CommandLine) -> None:
+    """An environment that asks for Parquet asks for it here too."""
+    cli.settings = {"COMPLYQ_RESULTS_FORMAT": "parquet"}
+    done = cli.run("run", "tweets", "ids.txt", "--out", "out", "--simulate")
+    assert done.code == 0, done.err
+    assert_output(cli)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_is_continued_by_the_same_command(
     cli: CommandLine, simulator: Simulator, number: signal.Signals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mutants.of_answers import ANSWERS
 from mutants.of_events import EVENTS
 from mutants.of_plans import PLANS
 from mutants.of_results import RESULTS
@@ -10,7 +11,8 @@ from mutants.of_secrets import SECRETS
 from mutants.of_slots import SLOTS
 from mutants.of_steps import STEPS
 from mutants.of_store import STORE
+from mutants.of_tables import TABLES
 from mutants.of_uploads import UPLOADS
 from mutants.of_x import X
 
-MUTANTS = (*STORE, *PLANS, *SCHEDULER, *SLOTS, *STEPS, *UPLOADS, *RESULTS, *EVENTS, *X, *SECRETS)
+MUTANTS = (*STORE, *PLANS, *SCHEDULER, *SLOTS, *STEPS, *UPLOADS, *ANSWERS, *RESULTS, *TABLES, *EVENTS, *X, *SECRETS)

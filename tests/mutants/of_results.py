@@ -1,15 +1,19 @@
-"""Guards of results: whole downloads, read to the last line, given to those who asked."""
+"""Guards of results: whole downloads, given to those who asked."""
 
 from __future__ import annotations
 
 from mutants.mutant import WORKERS, Mutant
 
 DOWNLOAD, COLLECTING = f"{WORKERS}/download.py", f"{WORKERS}/pipeline/collecting.py"
-COLLECTION, BUCKETS, PARSE = (f"{WORKERS}/results/{name}.py" for name in ("collection", "buckets", "parse"))
-PARTS = f"{WORKERS}/results/parts.py"
+COLLECTION, GROUPS, KINDS, PARTS, SUMMARY = (
+    f"{WORKERS}/results/{name}.py" for name in ("collection", "groups", "kinds", "parts", "summary")
+)
 TRANSFER, OF_COLLECTION = "integration/test_transfer_download.py", "unit/test_results_collect.py"
-OF_MERGING = "unit/test_merging.py"
+OF_MERGING, OF_TAKING_APART, OF_TALLY = (
+    f"unit/test_{name}.py" for name in ("merging", "results_merged", "results_tally")
+)
 OF_DOWNLOAD, GUARDS = "unit/test_download.py", "integration/test_guards_of_results.py"
+THEIRS = "theirs = self._strays.total if len({part.batch_id for part in self._parts}) == 1 else 0"
 
 RESULTS = (
     Mutant(
@@ -127,9 +131,9 @@ RESULTS = (
     Mutant(
         name="collect: what is stored counts",
         protects="events tell of the results that are stored, also where another worker stored them",
-        file=COLLECTING,
-        old="    if _create_from(ports, key, files.results):\n        return StoredPart",
-        new="    if _create_from(ports, key, files.results) or files.results:\n        return StoredPart",
+        file=f"{WORKERS}/pipeline/storing.py",
+        old="    if _create_from(ports, key, files.results):\n",
+        new="    if _create_from(ports, key, files.results) or files.results:\n",
         tests=(f"{GUARDS}::test_what_another_worker_stored_is_what_counts",),
     ),
     Mutant(
@@ -165,92 +169,132 @@ RESULTS = (
         tests=(f"{GUARDS}::test_results_that_cannot_be_had_are_waited_for_as_long_as_they_exist",),
     ),
     Mutant(
-        name="answer: length of a line",
-        protects="a line without end fills no memory",
-        file=f"{WORKERS}/results/answer.py",
-        old="partial(file.readline, MAX_LINE_BYTES + 1)",
-        new="file.readline",
-        tests=(f"{GUARDS}::test_a_line_without_end_fills_no_memory",),
-    ),
-    Mutant(
-        name="answer: long line",
-        protects="a line that is too long is damaged, whatever it says",
-        file=PARSE,
-        old="    if len(line) > MAX_LINE_BYTES:\n",
-        new="    if len(line) < 0:\n",
-        tests=("unit/test_results_parse.py::test_damaged_lines_are_never_taken_for_anything",),
-    ),
-    Mutant(
-        name="answer: depth",
-        protects="a line nested without end breaks no reader",
-        file=PARSE,
-        old="    if is_deep:\n",
-        new="    if is_deep and not fields:\n",
-        tests=("unit/test_results_parse.py::test_damaged_lines_are_never_taken_for_anything",),
-    ),
-    Mutant(
-        name="answer: damaged line",
-        protects="a damaged line is never taken for compliant",
-        file=f"{WORKERS}/results/answer.py",
-        old="                raise ResultsUnreadableError(number, _excerpt(line), str(error)) from error\n",
-        new="                outcome = None if error and number and _excerpt(line) else ResultsUnreadableError\n",
-        tests=(f"{OF_COLLECTION}::test_damaged_line_stops_the_collection",),
-    ),
-    Mutant(
         name="results: foreign IDs",
         protects="a batch gets the results of its own IDs and no others",
         file=COLLECTION,
-        old='answered = _is_in(asked.ids, winners["key"])',
-        new='answered = asked.ids <= winners["key"].max(initial=0)',
+        old="        places = asked.places[np.arange(len(shared)) + (firsts - before)[shared]]\n",
+        new="        places = asked.places[np.arange(len(shared))]\n",
         tests=(f"{OF_COLLECTION}::test_every_id_is_given_to_the_parts_that_hold_it",),
     ),
     Mutant(
-        name="results: IDs nobody asked for",
-        protects="what X says of other IDs reaches nobody",
+        name="results: shared IDs",
+        protects="each of the batches that asked for an ID gets its result",
         file=COLLECTION,
-        old='            known = _is_in(rows["key"], asked)\n',
-        new='            known = rows["key"] == rows["key"]\n',
+        old="        holders = ends - firsts\n",
+        new="        holders = np.minimum(ends - firsts, 1)\n",
+        tests=(f"{OF_COLLECTION}::test_batches_that_share_ids_each_get_them",),
+    ),
+    Mutant(
+        name="results: IDs nobody asked for",
+        protects="what X says of other IDs reaches nobody, and is counted",
+        file=COLLECTION,
+        old='            known = _is_in(rows["id"], asked)\n',
+        new='            known = rows["id"] == rows["id"]\n',
         tests=(f"{OF_COLLECTION}::test_ids_nobody_asked_for_are_counted_and_dropped",),
+    ),
+    Mutant(
+        name="results: edge of a range",
+        protects="an ID where a range begins is looked for where it is",
+        file=COLLECTION,
+        old='np.searchsorted(self._index.edges, rows["id"], side="right")',
+        new='np.searchsorted(self._index.edges, rows["id"], side="left")',
+        tests=(f"{OF_COLLECTION}::test_every_id_is_given_to_the_parts_that_hold_it",),
+    ),
+    Mutant(
+        name="results: runs",
+        protects="all IDs of a part are found again, also where parts overlap",
+        file=f"{WORKERS}/results/index.py",
+        old="if len(self._bounds) > 1 and len(run.ids) and run.ids[0] > self._last:",
+        new="if len(self._bounds) > 1:",
+        tests=(f"{OF_TAKING_APART}::test_each_part_gets_what_a_dictionary_would_give_it",),
     ),
     Mutant(
         name="results: rank",
         protects="a deletion is not lost behind a weaker action",
-        file=BUCKETS,
-        old='RANKS = {"scrub_geo": 2, "rehydrate": 3, "delete": 4}',
-        new='RANKS = {"scrub_geo": 4, "rehydrate": 3, "delete": 2}',
+        file=KINDS,
+        old='_RANKS = {"scrub_geo": 2, "rehydrate": 3, "delete": 4}',
+        new='_RANKS = {"scrub_geo": 4, "rehydrate": 3, "delete": 2}',
+        tests=(f"{OF_COLLECTION}::test_delete_outranks_rehydrate_outranks_scrub_geo",),
+    ),
+    Mutant(
+        name="results: rank of errors",
+        protects="an ID with a result is not lost behind an error",
+        file=KINDS,
+        old="REJECTED_RANK = 0\n",
+        new="REJECTED_RANK = 5\n",
         tests=(f"{OF_COLLECTION}::test_delete_outranks_rehydrate_outranks_scrub_geo",),
     ),
     Mutant(
         name="results: order",
         protects="the same answer in another order gives the same bytes",
-        file=BUCKETS,
-        old="        return one if line <= other_line else other\n",
-        new="        return one if line != other_line else other\n",
+        file=f"{WORKERS}/results/strongest.py",
+        old="    return one if line <= other_line else other\n",
+        new="    return one if line != other_line else other\n",
         tests=(f"{OF_COLLECTION}::test_order_of_the_answer_does_not_change_a_byte",),
+    ),
+    Mutant(
+        name="results: order within a part",
+        protects="the results of a part ascend by ID",
+        file=GROUPS,
+        old='np.argsort(rows["place"], kind="stable")',
+        new='np.argsort(rows["place"])',
+        tests=(f"{OF_COLLECTION}::test_every_id_is_given_to_the_parts_that_hold_it",),
+    ),
+    Mutant(
+        name="results: lines in memory",
+        protects="no line is lost between two passes",
+        file=COLLECTION,
+        old="        self._buckets.flush()\n",
+        new="",
+        tests=(f"{OF_COLLECTION}::test_each_part_gets_its_own_results_sorted",),
+    ),
+    Mutant(
+        name="results: rows in memory",
+        protects="no result is lost on its way to its part",
+        file=GROUPS,
+        old="        self._buckets.flush()\n",
+        new="",
+        tests=(f"{OF_COLLECTION}::test_each_part_gets_its_own_results_sorted",),
+    ),
+    Mutant(
+        name="results: odd lines in memory",
+        protects="lines without a shape are read as they were kept",
+        file=f"{WORKERS}/results/writing.py",
+        old="        self._file.flush()\n",
+        new="",
+        tests=(f"{OF_COLLECTION}::test_rejected_ids_are_kept_apart",),
     ),
     Mutant(
         name="results: rejected",
         protects="what X answered with an error is not counted as checked",
-        file=f"{WORKERS}/results/groups.py",
-        old='self._content.lines(rows[rows["rank"] != REJECTED_RANK])',
-        new="self._content.lines(rows)",
+        file=COLLECTION,
+        old='            wanted = (rows["rank"] == REJECTED_RANK) == rejected\n',
+        new='            wanted = rows["rank"] >= REJECTED_RANK\n',
         tests=(f"{OF_COLLECTION}::test_rejected_ids_are_kept_apart",),
     ),
     Mutant(
         name="results: errors without an ID",
         protects="IDs that X could not read are not called compliant",
         file=COLLECTION,
-        old="strays if len({part.batch_id for part in self._parts}) == 1 else iter(())",
-        new="iter(())",
+        old=THEIRS,
+        new="theirs = 0",
         tests=(f"{OF_COLLECTION}::test_errors_without_an_id_make_nothing_compliant",),
     ),
     Mutant(
         name="results: errors of nobody",
         protects="no batch is charged with errors that may be another's",
         file=COLLECTION,
-        old="strays if len({part.batch_id for part in self._parts}) == 1 else iter(())",
-        new="strays",
+        old=THEIRS,
+        new="theirs = self._strays.total",
         tests=(f"{OF_COLLECTION}::test_errors_without_an_id_are_nobodys_where_batches_are_merged",),
+    ),
+    Mutant(
+        name="results: errors of a part",
+        protects="no part has more errors than IDs that X said nothing about",
+        file=COLLECTION,
+        old="        self._silent -= np.bincount(places, minlength=len(self._silent))\n",
+        new="",
+        tests=(f"{OF_COLLECTION}::test_errors_without_an_id_make_nothing_compliant",),
     ),
     Mutant(
         name="results: ascending IDs",
@@ -277,27 +321,67 @@ RESULTS = (
         tests=(f"{OF_MERGING}::test_part_that_is_not_ascending_ids_is_named",),
     ),
     Mutant(
-        name="results: gzip header",
-        protects="collecting twice gives the same bytes",
+        name="results: checksum",
+        protects="the checksum of an object is that of all its bytes",
         file=f"{WORKERS}/results/outputs.py",
-        old='gzip.GzipFile("", "wb", _LEVEL, file, mtime=0)',
-        new='gzip.GzipFile("", "wb", _LEVEL, file)',
-        tests=(f"{OF_COLLECTION}::test_gzip_header_carries_no_time_and_no_name",),
+        old="        data = stream.flush()\n        digest.update(data)\n",
+        new="        data = stream.flush()\n",
+        tests=(f"{OF_COLLECTION}::test_summary_can_be_counted_again_from_the_objects",),
     ),
     Mutant(
         name="results: size of a message",
         protects="no event is longer than promised",
-        file=f"{WORKERS}/results/summary.py",
-        old="if self._message_bytes + length > MESSAGE_BYTES or self._messages[-1] == MESSAGE_LINES:",
-        new="if not self._messages or self._messages[-1] == MESSAGE_LINES:",
+        file=SUMMARY,
+        old='        return int(np.searchsorted(ends, before + self._byte_room, side="right"))\n',
+        new="        return len(ends) + min(before, 0)\n",
         tests=(f"{OF_COLLECTION}::test_messages_are_small_enough_for_an_event",),
+    ),
+    Mutant(
+        name="results: lines of a message",
+        protects="no event has more results than promised",
+        file=SUMMARY,
+        old="            fitting = min(self._room_for(ends, before), done + self._line_room)\n",
+        new="            fitting = self._room_for(ends, before)\n",
+        tests=(f"{OF_TALLY}::test_messages_hold_a_thousand_lines_and_150_000_bytes",),
     ),
     Mutant(
         name="results: open sets",
         protects="values that X makes up do not grow an event beyond its size",
-        file=f"{WORKERS}/results/summary.py",
+        file=SUMMARY,
         old="(len(value) <= MAX_VALUE_LENGTH and len(counts) < MAX_VALUES)",
         new="value",
         tests=(f"{OF_COLLECTION}::test_values_without_end_do_not_grow_the_summary",),
+    ),
+    Mutant(
+        name="results: order of names",
+        protects="who summarizes an object again names the same values in it",
+        file=SUMMARY,
+        old="    for place in np.argsort(firsts).tolist():\n",
+        new="    for place in range(len(firsts)):\n",
+        tests=(f"{OF_TALLY}::test_kinds_give_the_counts_that_lines_give",),
+    ),
+    Mutant(
+        name="results: kinds without a number",
+        protects="lines whose kind has no number are counted by what they say",
+        file=SUMMARY,
+        old="known = kinds is not None and not (piece.kinds == UNTOLD).any()",
+        new="known = kinds is not None",
+        tests=(f"{OF_TALLY}::test_kinds_give_the_counts_that_lines_give",),
+    ),
+    Mutant(
+        name="results: numbers of kinds",
+        protects="however many kinds X makes up, no two share a number",
+        file=KINDS,
+        old="len(self._pairs) < UNTOLD and ",
+        new="",
+        tests=(f"{OF_TALLY}::test_more_kinds_than_numbers_are_untold",),
+    ),
+    Mutant(
+        name="results: long kinds",
+        protects="however long X's words are, they fill no memory",
+        file=KINDS,
+        old=" and _length(pair) <= _LONGEST",
+        new=" and _length(pair) >= 0",
+        tests=(f"{OF_TALLY}::test_long_kinds_are_not_remembered",),
     ),
 )

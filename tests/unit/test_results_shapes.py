@@ -176,7 +176,7 @@ def test_threads_that_learn_at_once_agree(hurried: None) -> None:
     assert len(set(found[0])) == len(lines)
     for line, number in zip(lines, found[0], strict=True):
         shape = known.shape(number)
-        assert (shape.id_source.stop, len(shape.template)) == (line.index(b'",'), known.lengths()[number])
+        assert (shape.id_source.stop, len(shape.template)) == (line.index(b'",'), known.columns()["length"][number])
         assert line[line.index(b'"note"') :] in shape.template.tobytes()
 
 

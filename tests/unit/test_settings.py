@@ -115,7 +115,7 @@ def test_settings_do_not_change() -> None:
         ("max_attempts", "0"),
         ("max_parked_hours", "0"),
         ("merge", "perhaps"),
-        ("results_format", "parquet"),
+        ("results_format", "csv"),
         ("allowed_origins", "https://bytes.example/path"),
         ("allowed_origins", "http://bytes.example"),
         ("log_format", "xml"),

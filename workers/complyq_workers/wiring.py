@@ -71,4 +71,5 @@ def _limits(settings: Settings) -> Limits:
         events_inline_max=settings.events_inline_max,
         lease_seconds=settings.lease_seconds,
         sweep_seconds=settings.sweep_seconds,
+        results_format=settings.results_format,
     )

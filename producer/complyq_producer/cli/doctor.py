@@ -13,7 +13,7 @@ from complyq_producer.cli.checks.events import check_events
 from complyq_producer.cli.checks.finding import Finding, Verdict
 from complyq_producer.cli.checks.joined import joined_checks
 from complyq_producer.cli.checks.redis_server import check_redis
-from complyq_producer.cli.checks.storage import check_spool, check_store
+from complyq_producer.cli.checks.storage import check_results_format, check_spool, check_store
 from complyq_producer.cli.options import JsonOption
 from complyq_producer.cli.output import data_console, print_json
 from complyq_producer.cli.session import begin
@@ -33,7 +33,8 @@ def doctor(*, as_json: JsonOption = False) -> None:
     """Check every configured part, and say how to mend it.
 
     Looks at Redis (version, eviction, persistence), the broker, the store and its conditional writes, the results
-    queue, the spool folder, and the credentials by one list call to X. Ends with 1 if something failed.
+    queue, the spool folder, the format of results, and the credentials by one list call to X. Ends with 1 if something
+    failed.
 
     [dim]complyq doctor --json | jq -r 'select(.verdict != "ok").mend'[/]
     """
@@ -55,6 +56,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from check_store(settings)
     yield from check_events(settings)
     yield from check_spool(settings)
+    yield from check_results_format(settings)
     yield from joined_checks(settings)
 
 

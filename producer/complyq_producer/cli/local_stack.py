@@ -15,6 +15,7 @@ from complyq_config.spool_dir import ready_spool_dir
 from complyq_producer.cli.session import begin
 from complyq_producer.embedded.processes import child_process
 from complyq_producer.embedded.redis_server import embedded_redis
+from complyq_producer.tables import require_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,7 +63,7 @@ def local_stack(folder: Path, simulation: Simulation | None = None) -> Iterator[
         simulation: how a simulated X behaves; None to work with the X of the settings.
 
     Raises:
-        ConfigurationError: no Redis is installed, or there are no credentials for X.
+        ConfigurationError: no Redis is installed, nor what the results' format needs, or there are no credentials for X.
         EmbeddedProcessError: something does not start.
     """
     with ExitStack() as running:
@@ -74,6 +75,7 @@ def local_stack(folder: Path, simulation: Simulation | None = None) -> Iterator[
             overrides |= _simulated_x(simulator)
         settings = begin(**overrides)
         require_credentials(settings)
+        require_format(settings.results_format)
         children.append(running.enter_context(_workers(folder, settings)))
         yield LocalStack(settings, tuple(children))
 

@@ -34,7 +34,7 @@ def results(
     """
     settings = begin()
     Producer.from_settings(settings).results(batch_id)  # refuses a batch that did not complete
-    lines = result_lines(open_store(settings.store_url), batch_id)
+    lines = result_lines(open_store(settings.store_url), batch_id, settings.spool_dir)
     if out is None:
         write_lines(lines)
         return

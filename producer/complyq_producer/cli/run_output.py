@@ -37,7 +37,7 @@ def write_output(workspace: Workspace, batch_id: BatchId, *, simulated: bool) ->
     outcome = outcome_of(store, batch_id)
     (workspace.out / SUMMARY).unlink(missing_ok=True)
     with replaced_file(workspace.out / RESULTS, through=workspace.state) as file:
-        results = _copy(result_lines(store, batch_id), file)
+        results = _copy(result_lines(store, batch_id, workspace.state), file)
     summary = summarise(batch_id, outcome) | {"simulated": simulated, "results": results}
     with replaced_file(workspace.out / SUMMARY, through=workspace.state) as file:
         file.write(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")

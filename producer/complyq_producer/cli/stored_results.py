@@ -1,4 +1,4 @@
-"""Results as they lie in the store: lines that need no decoding on their way out."""
+"""Results as they lie in the store: lines that need no decoding on their way out, unless they are stored otherwise."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import TYPE_CHECKING
 
 from complyq_producer.ledger import Ledger
 from complyq_producer.model import BatchId
-from complyq_producer.results import read_lines
+from complyq_producer.stored_lines import batch_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from complyq_producer.facts import Outcome
     from complyq_producer.ledger import BatchView
     from complyq_producer.store import ObjectStore
 
 
-def result_lines(store: ObjectStore, batch_id: str) -> Iterator[bytes]:
+def result_lines(store: ObjectStore, batch_id: str, spool_dir: Path) -> Iterator[bytes]:
     """Stream the results that count of a batch that has ended, sorted by ID, each with its newline.
 
     Raises:
+        ConfigurationError: they are stored as Parquet, and pyarrow is not installed.
         DamagedResultsError: an object is not what was written.
     """
     view = _ended(store, batch_id)
-    for counted in sorted(_outcome(view).counted, key=lambda part: part.part):
-        with store.open(view.keys.results_of(counted.part, counted.plan)) as stream:
-            yield from read_lines(stream)
+    return batch_lines(store, view.keys, _outcome(view), spool_dir)
 
 
 def outcome_of(store: ObjectStore, batch_id: str) -> Outcome:

@@ -13,9 +13,7 @@ import structlog
 
 from complyq_config.errors import ComplyqError
 from complyq_producer.errors import ObjectNotFoundError
-from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import JobPhase, JobView
-from complyq_producer.model import BatchId
 from complyq_workers.download import (
     DownloadError,
     DownloadExpiredError,
@@ -28,15 +26,15 @@ from complyq_workers.pipeline.finishing import leave_uncollected, settle_hints
 from complyq_workers.pipeline.hints import job_hints, plan_hint
 from complyq_workers.pipeline.lease import STEP_SECONDS
 from complyq_workers.pipeline.merging import part_ids
-from complyq_workers.pipeline.recording import StoredPart, record_results
+from complyq_workers.pipeline.recording import record_results
 from complyq_workers.pipeline.remote import BudgetError
 from complyq_workers.pipeline.step import Outcome, again, done
+from complyq_workers.pipeline.storing import DifferentResultsError, store_part
 from complyq_workers.pipeline.windows import results_are_gone
 from complyq_workers.results import (
     PartUnreadableError,
     ResultsUnreadableError,
     index_ids,
-    summarize,
     unexpected_values,
 )
 from complyq_workers.results import collect as take_apart
@@ -83,7 +81,10 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
         except (DownloadError, ObjectNotFoundError, PartUnreadableError, ResultsUnreadableError, XError) as error:
             return _unusable(ports, job, error)
         number = job.plan.number
-        parts = ports.together(lambda files: _store(ports, number, files), _wanted(ports, job, collection))
+        try:
+            parts = ports.together(lambda files: store_part(ports, number, files), _wanted(ports, job, collection))
+        except DifferentResultsError as error:
+            return _unusable(ports, job, error)
     _log_surprises(job, collection)
     record_results(ports, job, parts, collection.foreign)
     ports.coordination.clear_failures(_failures(job))
@@ -138,7 +139,15 @@ def _take_apart(ports: Ports, job: JobView, plan: Plan, folder: Path, lease: Ste
     reading = partial(index_ids, parts, folder, together=ports.together, beat=lease.check)
     works: list[Callable[[], IdIndex | None]] = [downloading, reading]
     _, index = ports.together(lambda work: work(), works)
-    return take_apart(answer, parts, cast("IdIndex", index), job_type=job.keys.type, spool_dir=folder, beat=lease.check)
+    return take_apart(
+        answer,
+        parts,
+        cast("IdIndex", index),
+        job_type=job.keys.type,
+        spool_dir=folder,
+        results_format=ports.limits.results_format,
+        beat=lease.check,
+    )
 
 
 def _wanted(ports: Ports, job: JobView, collection: Collection) -> Sequence[PartFiles]:
@@ -147,25 +156,6 @@ def _wanted(ports: Ports, job: JobView, collection: Collection) -> Sequence[Part
         return collection.parts
     still_open = set(ports.ledger.marked_batches(job.keys.type))
     return [files for files in collection.parts if files.batch_id in still_open]
-
-
-def _store(ports: Ports, plan: int, files: PartFiles) -> StoredPart:
-    """Store the objects of a part. Where another writer was first, what it stored is what counts."""
-    keys = BatchKeys(BatchId(files.batch_id))
-    key, rejected_key = keys.results_of(files.part, plan), keys.rejected_of(files.part, plan)
-    if files.rejected:
-        _create_from(ports, rejected_key, files.rejected)
-    if _create_from(ports, key, files.results):
-        return StoredPart(keys.batch_id, files.part, files.summary, key, rejected_key if files.rejected else None)
-    has_rejected = ports.store.info(rejected_key) is not None
-    opener = partial(ports.store.open, rejected_key) if has_rejected else None
-    summary = summarize(partial(ports.store.open, key), opener)
-    return StoredPart(keys.batch_id, files.part, summary, key, rejected_key if has_rejected else None)
-
-
-def _create_from(ports: Ports, key: str, path: Path) -> bool:
-    with path.open("rb") as file:
-        return ports.store.create_from(key, file)
 
 
 def _unusable(ports: Ports, job: JobView, error: ComplyqError) -> Outcome:

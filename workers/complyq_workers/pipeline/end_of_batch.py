@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from complyq_producer.facts import ResultsObject
 from complyq_producer.ledger import BatchView, CheckedPart
 from complyq_workers.endings import End
 from complyq_workers.events import BatchInfo, BatchTally, ParkedInfo, ResultsRef, StoredObjectInfo
 
 if TYPE_CHECKING:
-    from complyq_producer.facts import Parked
+    from complyq_producer.facts import CollectedPart, Parked
     from complyq_workers.pipeline.ports import Ports
-
-FORMAT = "jsonl.gz"
 
 
 def batch_info(view: BatchView) -> BatchInfo:
@@ -56,7 +55,7 @@ def tally(ports: Ports, view: BatchView, end: End, ended_at: datetime) -> BatchT
         by_action=_total(part.results.by_action for part in checked),
         by_reason=_total(part.results.by_reason for part in checked),
         results_messages=sum(len(part.results.messages) for part in checked),
-        objects=[_object(ports, part) for part in checked],
+        objects=[stored for part in checked for stored in _objects(ports, part.results)],
         remote_ids=sorted({part.remote_id for part in checked if part.remote_id}),
         accepted_at=view.accepted_at,
         started_at=_started_at(ports, view),
@@ -69,19 +68,20 @@ def results_ref(ports: Ports, part: CheckedPart) -> ResultsRef:
     """Return where the results of a part lie, for listeners that fetch them."""
     results = part.results
     url = ports.store.url(results.key)
-    return ResultsRef(url=url, format=FORMAT, count=results.count, bytes=results.bytes, sha256=results.sha256)
+    return ResultsRef(url=url, format=results.format, count=results.count, bytes=results.bytes, sha256=results.sha256)
 
 
-def _object(ports: Ports, part: CheckedPart) -> StoredObjectInfo:
-    results = part.results
-    return StoredObjectInfo(
-        url=ports.store.url(results.key),
-        format=FORMAT,
-        part=results.part,
-        count=results.count,
-        bytes=results.bytes,
-        sha256=results.sha256,
-    )
+def _objects(ports: Ports, part: CollectedPart) -> Iterator[StoredObjectInfo]:
+    first = ResultsObject(key=part.key, format=part.format, bytes=part.bytes, sha256=part.sha256)
+    for stored in (first, *part.also):
+        yield StoredObjectInfo(
+            url=ports.store.url(stored.key),
+            format=stored.format,
+            part=part.part,
+            count=part.count,
+            bytes=stored.bytes,
+            sha256=stored.sha256,
+        )
 
 
 def _total(counts: Iterable[dict[str, int]]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from complyq_workers.pipeline.known import KnownBatches
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from complyq_config.settings import ResultsFormat
     from complyq_producer.facts import FactStore
     from complyq_producer.store import ObjectStore
     from complyq_workers.clock import Clock
@@ -41,6 +42,7 @@ class Limits:
     events_inline_max: int
     lease_seconds: float
     sweep_seconds: float
+    results_format: ResultsFormat = "jsonl"
 
 
 @dataclass(frozen=True)

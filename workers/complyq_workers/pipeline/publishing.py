@@ -12,7 +12,7 @@ import structlog
 from complyq_producer import layout
 from complyq_producer.facts import CountedPart, Published
 from complyq_producer.facts import Outcome as OutcomeFact
-from complyq_producer.results import read_lines
+from complyq_producer.stored_lines import stored_lines
 from complyq_workers.coordination import Counter
 from complyq_workers.endings import decide_end
 from complyq_workers.events import BuiltEvent, end_data, end_event, parked_event, results_event
@@ -62,7 +62,10 @@ def _decide(ports: Ports, view: BatchView) -> OutcomeFact | None:
     end = decide_end(view, max_attempts=ports.limits.max_attempts, now=now)
     if end is None:
         return None
-    counted = [CountedPart(part=part, plan=checked.plan) for part, checked in sorted(view.checked.items())]
+    counted = [
+        CountedPart(part=part, plan=checked.plan, format=checked.results.format)
+        for part, checked in sorted(view.checked.items())
+    ]
     data = end_data(end.state, batch_info(view), tally(ports, view, end, now))
     fact = OutcomeFact(state=end.state, error=end.error, counted=counted, data=data, recorded_at=now)
     outcome, ours = ports.facts.create(view.keys.outcome, fact)
@@ -114,7 +117,7 @@ def _inline_messages(ports: Ports, part: CheckedPart) -> Iterator[list[bytes] | 
     if not part.results.messages:
         return
     with ports.store.open(part.results.key) as stream:
-        lines = read_lines(stream)
+        lines = stored_lines(stream, part.results.format, ports.limits.spool_dir)
         for count in part.results.messages:
             yield list(islice(lines, count))
 

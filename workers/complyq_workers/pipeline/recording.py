@@ -15,9 +15,9 @@ from complyq_workers.pipeline.finishing import checked_at
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from complyq_producer.facts import Plan
+    from complyq_producer.facts import Plan, ResultsObject
     from complyq_producer.ledger import JobView
-    from complyq_producer.model import BatchId
+    from complyq_producer.model import BatchId, ObjectFormat
     from complyq_workers.pipeline.ports import Ports
     from complyq_workers.results import PartSummary
 
@@ -31,13 +31,15 @@ PAGE_PARTS = 128
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """The stored results of a part."""
+    """The stored results of a part: of one object, and where it is `also` stored in other formats."""
 
     batch_id: BatchId
     part: int
     summary: PartSummary
     key: str
+    format: ObjectFormat
     rejected_key: str | None
+    also: tuple[ResultsObject, ...] = ()
 
 
 def record_results(ports: Ports, job: JobView, stored: Sequence[StoredPart], foreign: int) -> None:
@@ -85,6 +87,7 @@ def _collected_part(part: StoredPart, *, inline: bool) -> CollectedPart:
         batch_id=part.batch_id,
         part=part.part,
         key=part.key,
+        format=part.format,
         count=summary.count,
         bytes=summary.bytes,
         sha256=summary.sha256,
@@ -94,6 +97,7 @@ def _collected_part(part: StoredPart, *, inline: bool) -> CollectedPart:
         rejected_key=part.rejected_key,
         inline=inline,
         messages=summary.messages if inline else [summary.count] if summary.count else [],
+        also=list(part.also),
     )
 
 

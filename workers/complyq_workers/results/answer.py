@@ -109,7 +109,7 @@ class Reader:
             width = int(ends[places[0]] - starts[places[0]])
             table = windows(text, width)[starts[places]].view(np.uint8).reshape(-1, width)
             tables.add(number, self._shapes.shape(number), table, places)
-        rows, unusual = tables.rows()
+        rows, unusual = tables.rows(self._shapes.columns())
         return self._completed(rows, block, np.sort(np.concatenate([*others, unusual])), starts, ends)
 
     def _shapes_of(self, block: Block) -> npt.NDArray[np.uint16]:
@@ -153,28 +153,37 @@ class _Tables:
 
     def __init__(self, lines: int) -> None:
         self._count = 0
+        self._shapes: list[tuple[int, int]] = []  # number, and how many lines have it
         self._rows = np.empty(lines, ROW)
         self._places = np.empty(lines, np.intp)
         self._digits = np.full((lines, _ID_COLUMNS), _ZERO, np.uint8)
         self._slots: ByteArray = self._rows["slots"]
         self._slots[:] = _ANY_TIME
-        self._plain = np.empty(lines, np.bool_)
+        self._in_utc = np.ones(lines, np.bool_)
 
     def add(self, number: int, shape: Shape, table: ByteArray, places: PlaceArray) -> None:
         """Take lines of a shape, a row each, from these places."""
         here = slice(self._count, self._count + len(table))
         self._count = here.stop
+        self._shapes.append((number, len(table)))
         self._places[here] = places
-        rows = self._rows[here]
-        rows["shape"], rows["kind"], rows["rank"] = number, shape.kind, shape.rank
         shape.read(table, self._digits[here], self._slots[here])
-        self._plain[here] = shape.is_plain(table)
+        if shape.offsets:
+            self._in_utc[here] = shape.in_utc(table)
 
-    def rows(self) -> tuple[RowArray, PlaceArray]:
-        """The rows, and the places of lines whose digits are not those of an ID and of times."""
+    def rows(self, columns: RowArray) -> tuple[RowArray, PlaceArray]:
+        """The rows, and the places of lines whose digits are not those of an ID and of times in UTC.
+
+        Args:
+            columns: what is known of all shapes.
+        """
         rows, slots = self._rows[: self._count], self._slots[: self._count]
+        shapes = np.repeat(*np.array(self._shapes, np.int64).reshape(-1, 2).T)
+        known = columns[shapes]
         rows["id"] = from_columns(self._digits[: self._count])
-        plain = self._plain[: self._count] & _are_times(slots[:, 0]) & _are_times(slots[:, 1])
+        rows["shape"], rows["kind"], rows["rank"] = shapes, known["kind"], known["rank"]
+        in_form = self._in_utc[: self._count] & (rows["id"] >= known["least_id"])
+        plain = in_form & _are_times(slots[:, 0]) & _are_times(slots[:, 1])
         return (rows, _NO_PLACES) if plain.all() else (pick(rows, plain), self._places[: self._count][~plain])
 
 

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,25 +17,37 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 
+from complyq_config.settings import ResultsFormat
 from complyq_producer.ids.values import IdArray
+from complyq_producer.model import ObjectFormat
 from complyq_workers.results.answer import Reader, Said, read_blocks
 from complyq_workers.results.buckets import Buckets
 from complyq_workers.results.groups import PartGroup, PartGroups
 from complyq_workers.results.index import IdIndex
 from complyq_workers.results.kinds import REJECTED_RANK, UNTOLD, Kinds
 from complyq_workers.results.lines import Lines, RowArray, in_pieces, joined, pick
-from complyq_workers.results.outputs import pack
+from complyq_workers.results.outputs import Packed, pack
 from complyq_workers.results.parts import Beat, IdBlock, PartIds, read_parts
 from complyq_workers.results.rows import NO_ROWS
 from complyq_workers.results.shapes import Shapes
 from complyq_workers.results.strays import StrayErrors
 from complyq_workers.results.strongest import strongest
 from complyq_workers.results.summary import PartSummary, Tally
+from complyq_workers.results.table_process import Begin, TableError, TableProcess
 from complyq_workers.results.writing import LineWriter
 from complyq_workers.together import Together, ahead, one_by_one
 
 _EXAMPLES = 5
 _EXAMPLE_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsFile:
+    """One part's results in one format on local disk."""
+
+    path: Path
+    format: ObjectFormat
+    packed: Packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +57,11 @@ class PartFiles:
     Attributes:
         batch_id: the batch the part belongs to.
         part: its number in the batch.
-        results: gzip JSON lines, ascending by ID; empty inside if nothing was flagged.
-        rejected: the same for what X answered with an error; None if nothing was.
+        results: what X flagged, ascending by ID; no line in it if that is nothing.
+        rejected: what X answered with an error, as gzip JSON lines; None if nothing was.
         summary: counted from the two files.
+        format: of `results`.
+        also: the same results in other formats.
     """
 
     batch_id: str
@@ -54,6 +69,8 @@ class PartFiles:
     results: Path
     rejected: Path | None
     summary: PartSummary
+    format: ObjectFormat = ObjectFormat.JSON_LINES
+    also: tuple[ResultsFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,7 @@ def collect(
     *,
     job_type: str,
     spool_dir: Path,
+    results_format: ResultsFormat = "jsonl",
     beat: Beat = lambda: None,
 ) -> Collection:
     """Turn X's complete answer into the results of each part.
@@ -112,13 +130,26 @@ def collect(
         index: the IDs of these parts.
         job_type: "tweets" or "users".
         spool_dir: an existing folder on disk of this job's own. The parts' files are left in it.
+        results_format: what results are to be stored as; all but "jsonl" needs pyarrow.
         beat: called every few megabytes, to renew a lease or to stop by raising.
 
     Raises:
         ResultsUnreadableError: a line is damaged; nothing of the answer counts.
+        TableError: results could not be written as Parquet.
     """
-    with TemporaryDirectory(prefix="collect-", dir=spool_dir) as folder, ExitStack() as files:
-        return _Collector(parts, index, Path(folder), files, job_type, beat).run(answer, spool_dir)
+    with TemporaryDirectory(prefix="collect-", dir=spool_dir) as name, ExitStack() as files:
+        folder = Path(name)
+        wanted = _Wanted(results_format, spool_dir, folder, files)
+        return _Collector(parts, index, folder, files, job_type, beat).run(answer, wanted)
+
+
+class _Wanted:
+    """What results are to be stored as, and where the files go."""
+
+    def __init__(self, results_format: ResultsFormat, spool_dir: Path, folder: Path, files: ExitStack) -> None:
+        self.spool_dir = spool_dir
+        self.lines = results_format != "parquet"
+        self.tables = files.enter_context(closing(TableProcess(folder))) if results_format != "jsonl" else None
 
 
 class _Collector:
@@ -128,10 +159,12 @@ class _Collector:
         self._parts = parts
         self._index = index
         self._beat = beat
+        self._job_type = job_type
         self._kinds = Kinds()
-        shapes = Shapes(job_type, self._kinds)
-        self._reader = Reader(job_type, self._kinds, shapes)
-        self._writer = files.enter_context(closing(LineWriter(shapes, folder / "odd")))
+        self._shapes = Shapes(job_type, self._kinds)
+        self._reader = Reader(job_type, self._kinds, self._shapes)
+        self._odd_lines = folder / "odd"
+        self._writer = files.enter_context(closing(LineWriter(self._shapes, self._odd_lines)))
         self._buckets = files.enter_context(closing(Buckets(folder / "ranges", index.ranges)))
         self._groups = files.enter_context(closing(PartGroups(index.counts, folder / "groups")))
         self._strays = StrayErrors(job_type)
@@ -140,7 +173,7 @@ class _Collector:
         # IDs of each part for which X gave neither a result nor an error of their own.
         self._silent = index.counts.copy()
 
-    def run(self, answer: Path, spool_dir: Path) -> Collection:
+    def run(self, answer: Path, wanted: _Wanted) -> Collection:
         for said in ahead(self._reader.read, read_blocks(answer)):
             self._beat()
             self._spread(said)
@@ -149,7 +182,8 @@ class _Collector:
             self._beat()
             self._sort_out(value_range, self._index.load(value_range))
         shares = self._shares()
-        finish = _Finish(self._parts, self._kinds, self._writer, self._strays, shares, spool_dir, self._beat)
+        self._begin_tables(wanted.tables)
+        finish = _Finish(self._parts, self._kinds, self._writer, self._strays, shares, wanted, self._beat)
         files = tuple(itertools.chain.from_iterable(ahead(finish.group, self._groups.groups())))
         return Collection(
             parts=files,
@@ -206,6 +240,12 @@ class _Collector:
         room = _EXAMPLES - len(self._foreign_examples)
         self._foreign_examples += [identifier[:_EXAMPLE_LENGTH] for identifier in foreign[:room]]
 
+    def _begin_tables(self, tables: TableProcess | None) -> None:
+        """Tell what rows refer to, once all lines are read."""
+        if tables:
+            self._writer.flush()
+            tables.begin(Begin(self._job_type, self._kinds.pairs(), self._shapes.learned(), self._odd_lines))
+
     def _shares(self) -> list[slice]:
         """Which of the errors without an ID count against each part.
 
@@ -226,34 +266,56 @@ class _Finish:
     writer: LineWriter
     strays: StrayErrors
     shares: list[slice]
-    spool_dir: Path
+    wanted: _Wanted
     beat: Beat
 
     def group(self, group: PartGroup) -> list[PartFiles]:
         return [self._part(place, rows) for place, rows in enumerate(group.parts(), group.first)]
 
     def _part(self, place: int, rows: Callable[[], Iterator[RowArray]]) -> PartFiles:
-        part = self.parts[place]
-        results, rejected = (
-            self.spool_dir / f"{kind}-{part.batch_id}-{part.part:05d}.jsonl.gz" for kind in ("results", "rejected")
+        part, tally = self.parts[place], Tally()
+        results, *also = self._results(place, partial(self._rows, rows, rejected=False), tally)
+        rejected = self._path("rejected", place)
+        count = self._pack_errors(place, self._rows(rows, rejected=True), rejected)
+        summary = tally.summary(results.packed.bytes, results.packed.sha256, count)
+        for file in (results, *also):
+            if file.packed.lines != summary.count:
+                raise TableError(f"{summary.count} results became {file.packed.lines} in {file.path.name}")
+        return PartFiles(
+            part.batch_id, part.part, results.path, rejected if count else None, summary, results.format, tuple(also)
         )
-        tally = Tally()
-        packed = pack(tally.counted(self._lines(rows(), rejected=False), self.kinds), results, self.beat)
-        errors = itertools.chain(self._lines(rows(), rejected=True), self._strays(place))
-        first_error = next(errors, None)
-        if first_error is None:
-            return PartFiles(part.batch_id, part.part, results, None, tally.summary(packed.bytes, packed.sha256, 0))
-        count = pack(itertools.chain([first_error], errors), rejected, self.beat).lines
-        return PartFiles(part.batch_id, part.part, results, rejected, tally.summary(packed.bytes, packed.sha256, count))
 
-    def _lines(self, pieces: Iterator[RowArray], *, rejected: bool) -> Iterator[Lines]:
-        for rows in pieces:
+    def _results(self, place: int, rows: Callable[[], Iterator[RowArray]], tally: Tally) -> Iterator[ResultsFile]:
+        """The part's results in each format that is wanted, counted on the way."""
+        told = self.writer.lines if self.wanted.lines else self.writer.outlines
+        counted = tally.counted(itertools.chain.from_iterable(map(told, rows())), self.kinds)
+        if self.wanted.lines:
+            path = self._path("results", place)
+            yield ResultsFile(path, ObjectFormat.JSON_LINES, pack(counted, path, self.beat))
+        if self.wanted.tables:
+            path = self._path("results", place, ObjectFormat.PARQUET)
+            yield ResultsFile(path, ObjectFormat.PARQUET, self.wanted.tables.write(rows(), path))
+        for _ in counted:
+            self.beat()
+
+    def _pack_errors(self, place: int, rows: Iterator[RowArray], path: Path) -> int:
+        """Write what X answered with an error, if it did; return how many lines that are."""
+        errors = itertools.chain(itertools.chain.from_iterable(map(self.writer.lines, rows)), self._strays(place))
+        first = next(errors, None)
+        return pack(itertools.chain([first], errors), path, self.beat).lines if first else 0
+
+    def _rows(self, pieces: Callable[[], Iterator[RowArray]], *, rejected: bool) -> Iterator[RowArray]:
+        for rows in pieces():
             wanted = (rows["rank"] == REJECTED_RANK) == rejected
-            yield from self.writer.lines(rows if wanted.all() else pick(rows, wanted))
+            yield rows if wanted.all() else pick(rows, wanted)
 
     def _strays(self, place: int) -> Iterator[Lines]:
         share = self.shares[place]
         return in_pieces(self.strays.lines(share.start, share.stop - share.start), UNTOLD)
+
+    def _path(self, kind: str, place: int, format_: ObjectFormat = ObjectFormat.JSON_LINES) -> Path:
+        part = self.parts[place]
+        return self.wanted.spool_dir / f"{kind}-{part.batch_id}-{part.part:05d}.{format_}"
 
 
 def _is_in(values: IdArray, sorted_ids: IdArray) -> npt.NDArray[np.bool_]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from complyq_producer.results import Result
 from complyq_workers.results.kinds import Kinds, rank_of
-from complyq_workers.results.lines import ByteArray
+from complyq_workers.results.lines import ByteArray, RowArray
 from complyq_workers.results.parse import UnreadableLineError, parse_line
 
 UNSHAPED: Final = 0
@@ -44,6 +44,8 @@ _UTC = b"00:00"
 _TO_MILLISECONDS = len("2019-10-29T17:02:47.000")
 _SAMPLES = ((b"2013-11-21T14:15:16.718293", b"987654321"), (b"1987-06-05T03:02:01.490000", b"1234567"))
 _NOWHERE = (-1, -1)
+
+_COLUMNS = np.dtype([("length", "<i8"), ("least_id", "<u8"), ("kind", "<u2"), ("rank", "u1")])
 
 _Span = tuple[int, int]
 _Spans = Mapping[bytes, _Span]
@@ -81,12 +83,17 @@ class Shape:
     kind: int
     rank: int
 
-    def is_plain(self, table: ByteArray) -> npt.NDArray[np.bool_]:
-        """Which of X's lines, a row each, have an ID without leading zeros, and all times in UTC."""
-        plain: npt.NDArray[np.bool_] = table[:, self.id_source.start] != ord("0")
+    @property
+    def least_id(self) -> int:
+        """The least number with so many digits: what is below begins with a zero."""
+        return int(10 ** (self.id_source.stop - self.id_source.start - 1))
+
+    def in_utc(self, table: ByteArray) -> npt.NDArray[np.bool_]:
+        """Which of X's lines, a row each, have all their times in UTC."""
+        found = np.ones(len(table), np.bool_)
         for at in self.offsets:
-            plain &= (table[:, at : at + len(_UTC)] == np.frombuffer(_UTC, np.uint8)).all(axis=1)
-        return plain
+            found &= (table[:, at : at + len(_UTC)] == np.frombuffer(_UTC, np.uint8)).all(axis=1)
+        return found
 
     def read(self, table: ByteArray, digits: ByteArray, slots: ByteArray) -> None:
         """Copy the digits of IDs, to the right, and of all else, of X's lines, a row each."""
@@ -114,7 +121,7 @@ class Shapes(dict[bytes, int]):
         self._kinds = kinds
         self._lock = Lock()
         self._shapes = list(learned)
-        self._lengths: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._columns: RowArray = np.empty(0, _COLUMNS)
 
     def __missing__(self, line: bytes) -> int:
         """Learn a shape. What is too long, or one too many, is not remembered: X must not fill the memory."""
@@ -134,11 +141,12 @@ class Shapes(dict[bytes, int]):
         """All shapes in order of their numbers."""
         return tuple(self._shapes)
 
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """The length of a stored line for each number, 0 for UNSHAPED."""
-        if len(self._lengths) <= len(self._shapes):
-            self._lengths = np.array([0, *(len(shape.template) for shape in self._shapes)])
-        return self._lengths
+    def columns(self) -> RowArray:
+        """What is known of each shape, by its number: length of a stored line, least ID, kind and rank; 0 for UNSHAPED."""
+        if len(self._columns) <= len(self._shapes):
+            known = [(len(one.template), one.least_id, one.kind, one.rank) for one in self._shapes]
+            self._columns = np.array([(0, 0, 0, 0), *known], _COLUMNS)
+        return self._columns
 
 
 def skeleton(text: bytes) -> bytes:

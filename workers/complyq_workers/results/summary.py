@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from complyq_producer.results import DamagedResultsError, read_lines
 from complyq_workers.results.kinds import UNTOLD, Kind, Kinds
 from complyq_workers.results.lines import Lines, in_pieces
 
+_READ_BYTES = 1 << 20
 MESSAGE_BYTES = 150_000
 MESSAGE_LINES = 1_000
 # X's sets are open. What it sends must not let a summary grow beyond what an event can carry.
@@ -38,8 +39,8 @@ class PartSummary(msgspec.Struct, frozen=True):
 
     Attributes:
         count: result lines, which is flagged IDs.
-        bytes: length of the gzip object.
-        sha256: of the gzip object, hexadecimal.
+        bytes: length of the object.
+        sha256: of the object, hexadecimal.
         by_action: lines per action; "unknown" where X gave none, "other" beyond 50 different ones.
         by_reason: the same per reason.
         rejected: lines of the rejected object, 0 if there is none.
@@ -55,14 +56,27 @@ class PartSummary(msgspec.Struct, frozen=True):
     messages: list[int]
 
 
-def summarize(open_results: Opener, open_rejected: Opener | None = None) -> PartSummary:
-    """Read a part's objects once, streamed, and count; raises DamagedResultsError if one is cut short."""
+def summarize(
+    open_results: Opener, open_rejected: Opener | None = None, read: Callable[[BinaryIO], Iterator[bytes]] = read_lines
+) -> PartSummary:
+    """Read a part's objects once, streamed, and count.
+
+    Args:
+        open_results: opens the results.
+        open_rejected: opens what X answered with an error, if there is such an object.
+        read: gives the lines of the results.
+
+    Raises:
+        DamagedResultsError: an object is cut short.
+    """
     tally = Tally()
     with open_results() as stream:
-        hashed = _HashedStream(stream)
-        for _ in tally.counted(in_pieces(read_lines(hashed), UNTOLD)):  # type: ignore[arg-type]  # reading is all that unpacking needs
+        hashed = HashedStream(stream)
+        for _ in tally.counted(
+            in_pieces(read(cast("BinaryIO", hashed)), UNTOLD)
+        ):  # reading is all that is done with it
             pass
-    return tally.summary(hashed.length, hashed.digest.hexdigest(), _count_lines(open_rejected))
+    return tally.summary(hashed.length, hashed.digest.hexdigest(), count_lines(open_rejected))
 
 
 def unexpected_values(summary: PartSummary) -> dict[str, int]:
@@ -104,7 +118,7 @@ class Tally:
             yield piece
 
     def summary(self, length: int, sha256: str, rejected: int) -> PartSummary:
-        """What was counted, with the length and checksum of the gzip object, and how many lines the rejected one has."""
+        """What was counted, with the length and checksum of the object, and how many lines the rejected one has."""
         return PartSummary(
             count=sum(self._messages),
             bytes=length,
@@ -138,7 +152,7 @@ class Tally:
         return int(np.searchsorted(ends, before + self._byte_room, side="right"))
 
 
-class _HashedStream:
+class HashedStream:
     """A stream that remembers the length and the checksum of what was read from it."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -146,7 +160,13 @@ class _HashedStream:
         self.digest = hashlib.sha256()
         self.length = 0
 
+    def read_to_end(self) -> None:
+        """Read to the end."""
+        while self.read(_READ_BYTES):
+            pass
+
     def read(self, size: int = -1) -> bytes:
+        """Read and remember."""
         chunk = self._stream.read(size)
         self.digest.update(chunk)
         self.length += len(chunk)
@@ -176,7 +196,8 @@ def _bounded(counts: Counter[str | None]) -> dict[str, int]:
     return dict(sorted(named.items()))
 
 
-def _count_lines(open_rejected: Opener | None) -> int:
+def count_lines(open_rejected: Opener | None) -> int:
+    """How many lines an object of rejected IDs has; 0 if there is none."""
     if open_rejected is None:
         return 0
     with open_rejected() as stream:

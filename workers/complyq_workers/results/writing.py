@@ -1,20 +1,24 @@
 """The text of rows, written where it is stored."""
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from complyq_producer.ids.text import to_columns
 from complyq_workers.results.answer import OddLine
+from complyq_workers.results.kinds import UNTOLD
 from complyq_workers.results.lines import ByteArray, IntArray, Lines, RowArray, by_value, pick, starts_of, windows
 from complyq_workers.results.rows import ROW
 from complyq_workers.results.shapes import UNSHAPED, Shapes
 
 _ODD_ROW = np.dtype([*ROW.descr[:-1], ("start", "<i8"), ("length", "<u4"), ("rest", f"V{ROW['slots'].itemsize - 12}")])
 _SLICE_BYTES = 1 << 20
+_NO_TEXT: ByteArray = np.empty(0, np.uint8)
 
 
 class LineWriter:
@@ -23,10 +27,10 @@ class LineWriter:
     Lines may be written by several threads once all are kept.
     """
 
-    def __init__(self, shapes: Shapes, path: Path) -> None:
-        """Make a new file for lines without a shape."""
+    def __init__(self, shapes: Shapes, path: Path, mode: Literal["w+b", "rb"] = "w+b") -> None:
+        """Make a new file for lines without a shape, or open that of another process to read it."""
         self._shapes = shapes
-        self._file = path.open("w+b")
+        self._file = path.open(mode)
 
     def close(self) -> None:
         """Close the file."""
@@ -39,12 +43,26 @@ class LineWriter:
 
     def lines(self, rows: RowArray) -> Iterator[Lines]:
         """The lines of these rows, in their order, about a megabyte at a time."""
-        self._file.flush()
+        self.flush()
+        return itertools.starmap(self._written, self.slices(rows))
+
+    def outlines(self, rows: RowArray) -> Iterator[Lines]:
+        """The same without their text, except where only the text says what a line says."""
+        if (rows["kind"] == UNTOLD).any():
+            return self.lines(rows)
+        return iter([Lines(_NO_TEXT, self._lengths(rows), rows["kind"])])
+
+    def slices(self, rows: RowArray) -> Iterator[tuple[RowArray, IntArray]]:
+        """Rows and the lengths of their lines, so many at a time as have about a megabyte of text."""
         lengths = self._lengths(rows)
         blocks = np.cumsum(lengths) // _SLICE_BYTES
         firsts = np.flatnonzero(np.diff(blocks, prepend=-1)).tolist()
         for start, end in pairwise([*firsts, len(rows)]):
-            yield self._written(pick(rows, slice(start, end)), lengths[start:end])
+            yield pick(rows, slice(start, end)), lengths[start:end]
+
+    def flush(self) -> None:
+        """Write all lines that were kept, so that they can be read."""
+        self._file.flush()
 
     def _append(self, line: bytes) -> int:
         start = self._file.tell()
@@ -52,7 +70,7 @@ class LineWriter:
         return start
 
     def _lengths(self, rows: RowArray) -> IntArray:
-        lengths: IntArray = self._shapes.lengths()[rows["shape"]]
+        lengths: IntArray = self._shapes.columns()["length"][rows["shape"]]
         odd = rows["shape"] == UNSHAPED
         if odd.any():
             lengths[odd] = rows.view(_ODD_ROW)["length"][odd]

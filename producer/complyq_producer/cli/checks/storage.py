@@ -1,4 +1,4 @@
-"""Looks at the object store and at the folder for large sorts."""
+"""Looks at the object store, at the folder for large sorts, and at what results are to be stored as."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from complyq_config.settings import disk_spool_dir
 from complyq_producer.cli.checks.finding import Finding, failed, ok, warning
 from complyq_producer.errors import StoreError, UnfitStoreError
 from complyq_producer.store import open_store
+from complyq_producer.tables import require_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,3 +51,14 @@ def check_spool(settings: Settings) -> Iterator[Finding]:
         yield warning("Spool folder", found, mend)
     else:
         yield ok("Spool folder", found)
+
+
+def check_results_format(settings: Settings) -> Iterator[Finding]:
+    """Look whether this machine can write and read results in the format that is set."""
+    try:
+        require_format(settings.results_format)
+    except ConfigurationError as error:
+        mend = "Install it wherever workers run and results are read, or set COMPLYQ_RESULTS_FORMAT=jsonl."
+        yield failed("Results format", f"{settings.results_format}: {error}", mend)
+    else:
+        yield ok("Results format", settings.results_format)
