@@ -19,6 +19,7 @@ from rich.console import Console
 
 from complyq_config.spool_dir import default_spool_dir
 from racing.bars import bars
+from racing.plot import time_plot
 from racing.races import Row, races, run_race
 from racing.report import as_json, tables
 from replay.report import table_of_bars
@@ -37,6 +38,7 @@ def transfer(
     work: Annotated[
         Path | None, typer.Option(help="A folder on a disk, for all files. Default: the spool folder.")
     ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture of the times, as SVG.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
     *,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if a bar is missed.")] = False,
@@ -49,6 +51,9 @@ def transfer(
     console.print(*tables(finished.values()), sep="\n")
     judged = bars(rows, finished, ids)
     console.print(table_of_bars(judged))
+    if plot:
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        plot.write_text(time_plot(finished.values(), "complyq"))
     if json_file:
         json_file.write_text(json.dumps(as_json(finished.values(), judged, ids), indent=1) + "\n")
     if check and any(bar.met is False for bar in judged):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from racing.races import MANY_TIMES, MEMORY_CASES, Row, Title, memory_title
+from racing.races import MANY_TIMES, MEMORY_CASES, SCALED, SCALED_LINES, Row, Title, memory_title
 from replay.bars import Bar
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ FEWEST_JUDGED = 1_000_000
 PEAK_BYTES = 192_000_000
 GROWTH = 1.2
 ENQUEUE_MS = 3.0
+FEWEST_UPLOADED = 10_000_000
+"""IDs: with fewer there are fewer chunks, and it is their number that one stream saves."""
+BATCHES_A_SECOND = 30.0
+ADDED_MS = 50.0
+TIMES_AS_FAST = (1.6, 2.5)
+"""With two and with four processes."""
 
 
 def bars(rows: Sequence[Row], raced: Mapping[str, Raced], lines: int) -> list[Bar]:
@@ -29,7 +36,10 @@ def bars(rows: Sequence[Row], raced: Mapping[str, Raced], lines: int) -> list[Ba
         Row.STRAIGHT: judge.straight,
         Row.MEMORY: judge.memory,
         Row.READING: judge.reading,
+        Row.UPLOAD: judge.upload,
+        Row.CHAIN: judge.chain,
         Row.ENQUEUE: judge.enqueue,
+        Row.SCALE: judge.scale,
     }
     return [*judge.right_answers(), *(bar for row in rows for bar in makers[row]())]
 
@@ -71,6 +81,18 @@ class _Judge:
     def reading(self) -> Iterator[Bar]:
         yield self._faster(Title.READING, "per-line set", "ingest", 8.0)
 
+    def upload(self) -> Iterator[Bar]:
+        for slower in ("8 MiB chunks", "google-resumable-media"):
+            bar = self._faster(Title.UPLOAD, slower, "one stream", 4.0)
+            yield bar if self._lines >= FEWEST_UPLOADED else replace(bar, met=None)
+
+    def chain(self) -> Iterator[Bar]:
+        pace = self._figure(Title.CHAIN, "all at once", "batches a second")
+        yield self._bar(Title.CHAIN, "batches a second, all at once", pace, "≥", BATCHES_A_SECOND)
+        floor = self._figure(Title.CHAIN, "straight, one by one", "median ms, in all")
+        added = self._figure(Title.CHAIN, "one by one", "median ms, from the call") - floor
+        yield self._bar(Title.CHAIN, f"ms added to one, whose requests take {floor:.0f}", added, "≤", ADDED_MS)
+
     def enqueue(self) -> Iterator[Bar]:
         runs = self._raced[Title.ENQUEUE].of("enqueue")
         for kind in ("int", "str"):
@@ -78,6 +100,16 @@ class _Judge:
             what, bound = f"5,000 IDs of type {kind}", f"≤ {ENQUEUE_MS:g} ms"
             met = milliseconds <= ENQUEUE_MS if self._lines >= FEWEST_JUDGED else None
             yield Bar(Title.ENQUEUE, what, f"{milliseconds:.2f} ms", bound, met)
+
+    def scale(self) -> Iterator[Bar]:
+        """Judge where processes wait for X, since then it does not matter how many processors this machine has."""
+        one, *more = SCALED
+        for competitor, times in zip(more, TIMES_AS_FAST, strict=True):
+            bar = self._faster(Title.SCALE_SLOW_X, one, competitor, times)
+            yield bar if self._lines >= SCALED_LINES else replace(bar, met=None)
+
+    def _figure(self, title: str, competitor: str, name: str) -> float:
+        return float(median(run.figures[name] for run in self._raced[title].of(competitor)))
 
     def _faster(self, title: str, slower: str, faster: str, bound: float) -> Bar:
         raced = self._raced[title]

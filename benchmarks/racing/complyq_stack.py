@@ -20,7 +20,7 @@ import numpy as np
 from complyq_config.logging import configure_logging
 from complyq_config.settings import Settings, load_settings
 from complyq_producer.client import Producer
-from complyq_producer.embedded.processes import child_process
+from complyq_producer.embedded.processes import ChildProcess, child_process
 from complyq_producer.embedded.redis_server import embedded_redis
 from complyq_producer.facts import BatchRecord, Fact
 from complyq_producer.layout import BatchKeys
@@ -29,7 +29,7 @@ from complyq_producer.store import open_store
 from racing.task import JOB_TYPE, Answer, Contender
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from complyq_producer.client import Batch
@@ -46,59 +46,77 @@ _STEPS = ("plan", "merged", "created", "uploaded", "finished", "collected")
 @contextmanager
 def start(task: Task) -> Iterator[Contender]:
     """Start everything. Workers that shall find many batches at once are started when these are enqueued."""
-    folder = Path(task.folder)
-    configure_logging("console", "WARNING")
-    with ExitStack() as running:
-        settings = _settings(task, running.enter_context(embedded_redis(folder / "redis")))
-        stack = _Stack(task, settings, running)
+    with started(task) as stack:
         if task.batches == 1:
             stack.start_workers()
             stack.warm_up()
         yield Contender(stack.run, stack.ids, stack.figures)
 
 
-class _Stack:
+@contextmanager
+def started(task: Task) -> Iterator[Stack]:
+    """Start everything but the workers."""
+    configure_logging("console", "WARNING")
+    with ExitStack() as running:
+        settings = _settings(task, running.enter_context(embedded_redis(Path(task.folder) / "redis")))
+        yield Stack(task, settings, running)
+
+
+class Stack:
+    """The services of one run, and what its producer and its listener do."""
+
     def __init__(self, task: Task, settings: Settings, running: ExitStack) -> None:
+        self.producer = Producer.from_settings(settings)
+        self.store = open_store(settings.store_url)
         self._task = task
-        self._settings = settings
+        self.settings = settings
         self._running = running
-        self._producer = Producer.from_settings(settings)
         self._events = listen(settings=settings, block_seconds=1)
         self._batches: list[Batch] = []
 
-    def start_workers(self) -> None:
+    def start_workers(self, *arguments: str, module: str = "complyq_workers") -> ChildProcess:
+        """Start `complyq worker`, or what stands in for it."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COMPLYQ_")}
-        command = [sys.executable, "-m", "complyq_workers"]
-        log = Path(self._task.folder) / "worker.log"
-        self._running.enter_context(child_process(command, environment | self._settings.environment(), log))
+        command = [sys.executable, "-m", module, *arguments]
+        name = "-".join(["worker", *(argument for argument in arguments if not argument.startswith("-"))])
+        log = Path(self._task.folder) / f"{name}.log"
+        return self._running.enter_context(child_process(command, environment | self.settings.environment(), log))
 
     def warm_up(self) -> None:
-        self._ends([self._producer.enqueue(range(1, 1001), _OTHER_TYPE)])
+        """Send one small batch through."""
+        self.ends([self.producer.enqueue(range(1, 1001), _OTHER_TYPE)])
 
     def run(self) -> Answer:
+        """Enqueue all batches and wait until they have ended."""
         self._batches = list(self._enqueue())
         if len(self._batches) > 1:
             self.start_workers()
-        return _sum(self._ends(self._batches))
+        return sum_of(self.ends(self._batches))
 
     def ids(self) -> IdArray:
-        found = (int(result.id) for batch in self._batches for result in self._producer.results(batch.id))
+        """Return the flagged IDs of all batches."""
+        return self.flagged(self._batches)
+
+    def flagged(self, batches: Iterable[Batch]) -> IdArray:
+        """Return the flagged IDs of some batches."""
+        found = (int(result.id) for batch in batches for result in self.producer.results(batch.id))
         return np.fromiter(found, np.uint64)
 
     def figures(self) -> Mapping[str, Any]:
-        return phases(open_store(self._settings.store_url), self._batches[0])
+        """Return when the facts of the first batch were written."""
+        return phases(self.store, self._batches[0])
 
     def _enqueue(self) -> Iterator[Batch]:
         if self._task.batches == 1:
-            yield self._producer.enqueue(self._task.ids_file, JOB_TYPE)
+            yield self.producer.enqueue(self._task.ids_file, JOB_TYPE)
             return
         with Path(self._task.ids_file).open() as file:
             each = -(-sum(1 for _ in file) // self._task.batches)
             file.seek(0)
             for _ in range(self._task.batches):
-                yield self._producer.enqueue((line.strip() for line in islice(file, each)), JOB_TYPE)
+                yield self.producer.enqueue((line.strip() for line in islice(file, each)), JOB_TYPE)
 
-    def _ends(self, batches: list[Batch]) -> list[Event]:
+    def ends(self, batches: list[Batch]) -> list[Event]:
         """Wait for the end of each batch."""
         waiting = {str(batch.id) for batch in batches}
         ends = []
@@ -123,11 +141,17 @@ def _settings(task: Task, redis_url: str) -> Settings:
         poll_min_seconds=task.poll_seconds,
         poll_max_seconds=task.poll_seconds * 2,
         max_upload_bytes=task.max_upload_bytes,
+        merge=task.merge,
         log_level="INFO",
     )
 
 
-def _sum(ends: list[Event]) -> Answer:
+def sum_of(ends: Sequence[Event]) -> Answer:
+    """Add up what became of some batches.
+
+    Raises:
+        RuntimeError: one did not complete.
+    """
     if failed := [end.data for end in ends if end.type != _COMPLETED]:
         raise RuntimeError(f"a batch did not complete: {failed[0].get('error')}")
     counts: dict[str, Counter[str]] = {name: Counter() for name in ("by_action", "by_reason")}

@@ -30,7 +30,18 @@ STARTS = {
     "straight, IDs stored": "racing.straight:start_storing_ids",
     "ingest": "racing.reading:start_ingest",
     "per-line set": "racing.reading:start_set",
+    "one stream": "racing.uploading:start_stream",
+    "8 MiB chunks": "racing.uploading:start_chunks",
+    "google-resumable-media": "racing.uploading:start_googles",
+    "one stream, cut once": "racing.uploading:start_cut",
     "enqueue": "racing.enqueueing:start",
+    "all at once": "racing.chain:start_all_at_once",
+    "one by one": "racing.chain:start_one_by_one",
+    "straight, one by one": "racing.chain:start_straight",
+    "1 process": "racing.scaling:start_1",
+    "2 processes": "racing.scaling:start_2",
+    "4 processes": "racing.scaling:start_4",
+    "costs": "costing.entrant:start",
 }
 
 

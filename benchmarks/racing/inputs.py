@@ -19,6 +19,7 @@ SEED = 1
 # Posts of 2011 to 2026 at an even rate: half of their IDs have 18 digits, half have 19.
 _OLDEST, _NEWEST = 20_000_000_000_000_000, 2_100_000_000_000_000_000
 _LINES_AT_ONCE = 1_000_000
+_LEAST_SHARE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,25 @@ def make_input(folder: Path, lines: int, *, duplicates: float, seed: int = SEED)
         _write(given, path)
         np.save(known, unique)
     return Input(path, lines, np.load(known))
+
+
+def cut(given: Input, batches: int) -> list[Input]:
+    """Cut a file into files; made once. Each is a little longer than the one before, so that X can tell them by size."""
+    if batches == 1:
+        return [given]
+    paths = pieces(given.path, batches)
+    ids = np.fromstring(given.path.read_bytes(), np.uint64, sep="\n")
+    shares = np.cumsum(np.arange(_LEAST_SHARE, _LEAST_SHARE + batches))
+    cuts = np.split(ids, (len(ids) * shares[:-1] // shares[-1]).tolist())
+    for path, piece in zip(paths, cuts, strict=True):
+        if not path.exists():
+            _write(piece, path)
+    return [Input(path, len(piece), np.unique(piece)) for path, piece in zip(paths, cuts, strict=True)]
+
+
+def pieces(path: Path, batches: int) -> list[Path]:
+    """Return where the files are that one of IDs is cut into."""
+    return [path.with_name(f"{path.stem}-{number:03}-of-{batches}.txt") for number in range(batches)]
 
 
 def _write(given: IdArray, path: Path) -> None:

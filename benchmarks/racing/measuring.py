@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,9 +14,11 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from racing.entrant import Ran, Shown
+from racing.inputs import cut
 from racing.processes import watched
 from racing.services import TOKEN, directory, ours, s3_server, simulated_x
 from racing.task import Answer, Task
+from racing.uploading_x import distant_x
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +39,16 @@ class Conditions:
     rate: float = 0.1
     s3: bool = False
     batches: int = 1
+    merge: bool = True
+    cut: bool = False
+    """Whether each batch is a file of its own, and X has worked out the answer to each."""
     limit_mb: int = 0
     poll_seconds: float = 0.05
     max_upload_bytes: int = 1_000_000_000
     """What X's older contract allows, so that everybody needs one job."""
+    download_mb: int = 0
+    distant: bool = False
+    """Whether X takes its time for each answer."""
     checks_flagged: bool = True
     """Whether a competitor shows flagged IDs in the end, else unique ones."""
 
@@ -72,11 +80,18 @@ def measure(competitor: str, given: Input, right: Expected, conditions: Conditio
     """
     with TemporaryDirectory(prefix="race-", dir=work) as name, ExitStack() as running:
         folder = Path(name)
-        x = running.enter_context(simulated_x(folder, given, conditions.rate))
+        x = running.enter_context(_x(folder, given, conditions))
         store = running.enter_context(s3_server(folder)) if conditions.s3 else directory(folder)
         load = os.getloadavg()[0]
         with _process(competitor, folder, store) as process:
             return _measured(competitor, process, _task(given, folder, store, x, conditions), right, conditions, load)
+
+
+def _x(folder: Path, given: Input, conditions: Conditions) -> AbstractContextManager[SimulatedX]:
+    if conditions.distant:
+        return distant_x(folder, given)
+    questions = cut(given, conditions.batches) if conditions.cut else [given]
+    return simulated_x(folder, questions, conditions.rate)
 
 
 def _task(given: Input, folder: Path, store: Store, x: SimulatedX, conditions: Conditions) -> Task:
@@ -92,6 +107,9 @@ def _task(given: Input, folder: Path, store: Store, x: SimulatedX, conditions: C
         poll_seconds=conditions.poll_seconds,
         max_upload_bytes=conditions.max_upload_bytes,
         batches=conditions.batches,
+        merge=conditions.merge,
+        rate=conditions.rate,
+        download_mb=conditions.download_mb,
         limit_mb=conditions.limit_mb,
     )
 

@@ -1,14 +1,15 @@
-"""`python -m racing.prepared_x ANSWER SIZES …`: `complyq simulator` that has worked out the answer before it is asked.
+"""`python -m racing.prepared_x ANSWERS …`: `complyq simulator` that has worked out answers before it is asked.
 
 What X does with a job is nobody's merit, and on a small machine it would take processors from who is measured. So the
-answer to the IDs of a race is made once, by the simulator's own code, and a job whose upload has one of the sizes (bytes,
-comma separated) that these IDs can have gets a copy of it at once. All other jobs are answered as ever.
+answer to the IDs of a race is made once, by the simulator's own code, and a job whose upload has one of the sizes that
+these IDs can have gets a copy of it at once. All other jobs are answered as ever.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,45 +17,70 @@ import msgspec
 
 from complyq_simulator import world
 from complyq_simulator.command import app
+from complyq_simulator.jobs import Job
 from complyq_simulator.results import Question, Results, answer
+from complyq_simulator.world import World
 from racing.inputs import SEED
 from racing.task import JOB_TYPE
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer as the simulator sends it: `path` holds `size` bytes."""
+    """An answer as the simulator sends it: `path` holds `size` bytes. `uploads` are the sizes of uploads that get it."""
 
     path: str
     size: int
     crc32c: str
+    uploads: list[int]
 
 
-def prepare(ids: Path, rate: float, folder: Path) -> Path:
-    """Work out the answer to a file of IDs, and return the path of its description."""
-    found = answer(Question(ids, JOB_TYPE, SEED, rate), folder / f"{ids.stem}-{rate:g}.jsonl")
-    description = folder / f"{ids.stem}-{rate:g}.json"
-    prepared = Prepared(path=str(found.path), size=found.size, crc32c=found.crc32c)
-    description.write_bytes(msgspec.json.encode(prepared))
-    return description
+def prepare(target: Path, rate: float, files: Mapping[Path, Sequence[int]]) -> None:
+    """Work out the answers to files of IDs, and describe them in `target`.
+
+    Raises:
+        ValueError: two files may give uploads of the same size, so that X could not tell them apart.
+    """
+    sizes = [size for uploads in files.values() for size in set(uploads)]
+    if len(sizes) != len(set(sizes)):
+        raise ValueError(f"some of {len(files)} files of IDs are too much alike in size")
+    prepared = [_answer_to(ids, rate, list(uploads)) for ids, uploads in files.items()]
+    target.write_bytes(msgspec.json.encode(prepared))
 
 
-def _answered(prepared: Prepared, sizes: frozenset[int], question: Question, target: Path) -> Results:
-    if question.type != JOB_TYPE or question.upload.stat().st_size not in sizes:
+def _answer_to(ids: Path, rate: float, uploads: list[int]) -> Prepared:
+    found = answer(Question(ids, JOB_TYPE, SEED, rate), ids.with_name(f"{ids.stem}-{rate:g}.jsonl"))
+    return Prepared(path=str(found.path), size=found.size, crc32c=found.crc32c, uploads=uploads)
+
+
+def _answered(by_size: Mapping[int, Prepared], question: Question, target: Path) -> Results:
+    prepared = by_size.get(question.upload.stat().st_size)
+    if question.type != JOB_TYPE or prepared is None:
         return answer(question, target)
     os.link(prepared.path, target)
     return Results(target, prepared.size, prepared.crc32c)
 
 
-def main(description: str, sizes: str) -> None:
+def _accept(x: World, job: Job, upload: Path, size: int) -> None:
+    """Take a complete upload as the simulator does, but have its answer ready before the upload is confirmed."""
+    if x.jobs.uploaded(job):
+        job.received = size
+        question = Question(upload, job.type, x.settings.seed, x.settings.flagged_rate)
+        job.results = world.__dict__["answer"](question, x.new_file())
+    upload.unlink()
+
+
+def main(description: Path) -> None:
     """Serve until interrupted; the other arguments are those of `complyq simulator`."""
-    prepared = msgspec.json.decode(Path(description).read_bytes(), type=Prepared)
-    world.__dict__["answer"] = partial(_answered, prepared, frozenset(map(int, sizes.split(","))))
-    app(sys.argv[3:])
+    prepared = msgspec.json.decode(description.read_bytes(), type=list[Prepared])
+    by_size = {size: each for each in prepared for size in each.uploads}
+    world.__dict__["answer"] = partial(_answered, by_size)
+    setattr(World, World.accept.__name__, _accept)
+    app(sys.argv[2:])
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "prepare":
-        ids, rate, folder = sys.argv[2:]
-        prepare(Path(ids), float(rate), Path(folder))
+        description, share, *given = sys.argv[2:]
+        uploads = [[int(size) for size in sizes.split(",")] for sizes in given[1::2]]
+        prepare(Path(description), float(share), dict(zip(map(Path, given[::2]), uploads, strict=True)))
     else:
-        main(*sys.argv[1:3])
+        main(Path(sys.argv[1]))

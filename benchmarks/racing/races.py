@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import product
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from racing.inputs import expected, make_input
 from racing.measuring import Conditions, Run, measure
+from racing.task import SMALL_BATCH_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,8 @@ MANY_TIMES = 4
 """How many times as many IDs the larger of two batches has whose memory is compared."""
 _ENQUEUED_BATCHES = 1000
 _BATCH_IDS = 5000
+_SMALL_BATCHES = 300
+_UPLOADERS = ("one stream", "8 MiB chunks", "google-resumable-media", "one stream, cut once")
 
 Progress = Callable[[str], None]
 
@@ -36,7 +39,10 @@ class Row(StrEnum):
     STRAIGHT = "3"
     MEMORY = "4"
     READING = "5"
+    UPLOAD = "6"
+    CHAIN = "7"
     ENQUEUE = "8"
+    SCALE = "scale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +93,12 @@ class Title(StrEnum):
     THIRTY_PERCENT = "directory, 30 % flagged"
     S3 = "S3, 10 % flagged"
     READING = "reading"
+    UPLOAD = "upload, X 50 ms away"
+    CHAIN = "small batches"
     ENQUEUE = "enqueue"
     MEMORY = "memory"
+    SCALE = "worker processes"
+    SCALE_SLOW_X = "worker processes, X sends 5 MB/s"
 
 
 def races(rows: Sequence[Row], lines: int) -> Iterator[Race]:
@@ -104,11 +114,19 @@ def races(rows: Sequence[Row], lines: int) -> Iterator[Race]:
         yield Race(Title.S3, Conditions(rate=0.1, s3=True), ("complyq", *straight), lines)
     if Row.READING in rows:
         yield Race(Title.READING, Conditions(checks_flagged=False), ("ingest", "per-line set"), lines)
+    if Row.UPLOAD in rows:
+        yield Race(Title.UPLOAD, Conditions(distant=True, checks_flagged=False), _UPLOADERS, lines, duplicates=0.0)
+    if Row.CHAIN in rows:
+        given = min(lines // SMALL_BATCH_IDS, _SMALL_BATCHES) * SMALL_BATCH_IDS
+        competitors = ("all at once", "one by one", "straight, one by one")
+        yield Race(Title.CHAIN, Conditions(merge=False), competitors, given, duplicates=0.0)
     if Row.ENQUEUE in rows:
         given = min(lines, _BATCH_IDS * _ENQUEUED_BATCHES)
         yield Race(Title.ENQUEUE, Conditions(checks_flagged=False), ("enqueue",), given, duplicates=0.0)
     if Row.MEMORY in rows:
         yield from _memory_races(lines)
+    if Row.SCALE in rows:
+        yield from _scale_races(lines)
 
 
 def memory_title(lines: int, batches: int, rate: float, limit_mb: int) -> str:
@@ -131,6 +149,21 @@ def _memory_races(lines: int) -> Iterator[Race]:
         title = memory_title(lines * times, batches, rate, limit_mb)
         conditions = Conditions(rate=rate, batches=batches, limit_mb=limit_mb)
         yield Race(title, conditions, ("complyq",), lines * times, duplicates=0.0, repetitions=1)
+
+
+SCALED = ("1 process", "2 processes", "4 processes")
+SCALED_BATCHES = 16
+SCALED_LINES = 6_400_000
+_SLOW_MB = 5
+
+
+def _scale_races(lines: int) -> Iterator[Race]:
+    """Half of what is checked is flagged, so that there is much to collect."""
+    conditions = Conditions(rate=0.5, batches=SCALED_BATCHES, merge=False, cut=True)
+    given = min(lines, SCALED_LINES)
+    yield Race(Title.SCALE, conditions, SCALED, given, duplicates=0.0)
+    slow = replace(conditions, download_mb=_SLOW_MB)
+    yield Race(Title.SCALE_SLOW_X, slow, SCALED, given // 4, duplicates=0.0)
 
 
 def run_race(race: Race, repetitions: int, work: Path, progress: Progress) -> Raced:

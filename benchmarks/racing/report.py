@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from racing.races import SCALED
+from racing.scaling_report import scaling_table
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -29,6 +32,8 @@ def tables(finished: Iterable[Raced]) -> Iterator[Table]:
             for competitor in race.competitors:
                 table.add_row(competitor, *_cells(raced, competitor, race.competitors[0]))
             yield table
+        if race.competitors == SCALED:
+            yield scaling_table(raced, os.cpu_count() or 1)
     if alone.row_count:
         yield alone
 

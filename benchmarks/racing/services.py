@@ -20,7 +20,7 @@ from complyq_producer.embedded.redis_server import free_port
 from racing.inputs import SEED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from racing.inputs import Input
 
@@ -47,24 +47,26 @@ class Store:
 
 
 @contextmanager
-def simulated_x(folder: Path, given: Input, rate: float) -> Iterator[SimulatedX]:
-    """Run an X that completes each job at once: it knows the answer to these IDs, see `racing.prepared_x`."""
+def simulated_x(folder: Path, questions: Sequence[Input], rate: float) -> Iterator[SimulatedX]:
+    """Run an X that completes each job at once: it knows the answers to these IDs, see `racing.prepared_x`."""
     temporary = folder / "x"
     temporary.mkdir()
     options = {"port": 0, "token": TOKEN, "processing-seconds": 0, "flagged-rate": rate, "seed": SEED}
     flags = [f"--{name}={value}" for name, value in options.items()]
-    arguments = [str(_prepared(given, rate)), ",".join(map(str, given.upload_sizes())), *flags]
-    command = [sys.executable, "-m", "racing.prepared_x", *arguments, f"--rate-limit={_MANY_REQUESTS}"]
+    command = [sys.executable, "-m", "racing.prepared_x", str(_prepared(questions, rate)), *flags]
+    command.append(f"--rate-limit={_MANY_REQUESTS}")
     with child_process(command, ours() | {"TMPDIR": str(temporary)}, folder / "x.log") as child:
-        child.wait_ready(lambda: bool(_announced(child)))
-        yield SimulatedX(**_announced(child))
+        child.wait_ready(lambda: bool(announced(child)))
+        yield SimulatedX(**announced(child))
 
 
-def _prepared(given: Input, rate: float) -> Path:
-    """Have the answer worked out, once; in a process of its own, since that takes much memory."""
-    description = given.path.parent / f"{given.path.stem}-{rate:g}.json"
+def _prepared(questions: Sequence[Input], rate: float) -> Path:
+    """Have the answers worked out, once; in a process of its own, since that takes much memory."""
+    first = questions[0].path
+    description = first.with_name(f"{first.stem}-{rate:g}.json")
     if not description.exists():
-        arguments = ["prepare", str(given.path), str(rate), str(given.path.parent)]
+        files = [(str(given.path), ",".join(map(str, given.upload_sizes()))) for given in questions]
+        arguments = ["prepare", str(description), str(rate), *(text for file in files for text in file)]
         subprocess.run([sys.executable, "-m", "racing.prepared_x", *arguments], env=ours(), check=True)  # noqa: S603 - ours
     return description
 
@@ -92,7 +94,8 @@ def s3_server(folder: Path) -> Iterator[Store]:
         yield Store(f"s3://{_BUCKET}/bench", environment)
 
 
-def _announced(child: ChildProcess) -> dict[str, str]:
+def announced(child: ChildProcess) -> dict[str, str]:
+    """Return where a simulator listens; nothing as long as it has not said so."""
     for line in child.log_path.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.startswith("{") and line.endswith("\n"):
             return dict(json.loads(line))

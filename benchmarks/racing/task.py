@@ -15,6 +15,8 @@ IdArray: TypeAlias = npt.NDArray[np.uint64]
 
 JOB_TYPE = "tweets"
 MAX_ID = 2**64 - 1
+SMALL_BATCH_IDS = 100
+"""What a batch has where it is the number of batches that counts."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +35,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_bytes: int
     batches: int = 1
     """Into how many batches of equal size the IDs are cut; only Complyq knows what that is."""
+    merge: bool = True
+    """Whether these may share a job."""
+    rate: float = 0.1
+    """The share of IDs that X flags; for who checks batch by batch, after the clock has stopped."""
+    download_mb: int = 0
+    """MB a second at which X sends each result; 0: as fast as it can. Only who has many jobs side by side asks for it."""
     limit_mb: int = 0
     """MB of memory that each process may have for data of its own; 0: as much as there is."""
 

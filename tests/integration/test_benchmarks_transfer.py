@@ -20,6 +20,7 @@ from racing.inputs import Expected, Input, digest, expected, make_input
 from racing.measuring import Conditions, Run, measure, wrong
 from racing.races import Race, Raced, Row, Title, races
 from racing.task import Answer
+from racing.uploading_x import LATENCY_SECONDS
 from transfer import app
 
 IDS = 30_000
@@ -59,6 +60,23 @@ def test_results_may_go_to_s3(competitor: str, small: Input, tmp_path: Path) -> 
     done = run(competitor, small, tmp_path, s3=True)
     assert done.wrong == []
     assert not any("ministack" in name for name, _ in done.peaks)
+
+
+@pytest.mark.parametrize("competitor", ["one stream", "8 MiB chunks", "google-resumable-media"])
+def test_every_way_of_uploading_brings_each_byte_once(competitor: str, small: Input, tmp_path: Path) -> None:
+    """A session is started, and all that there is of so few IDs is sent in one request."""
+    done = run(competitor, small, tmp_path, distant=True, checks_flagged=False)
+    assert done.wrong == []
+    assert done.figures == {"requests": 2, "bytes that arrived twice": 0}
+    assert done.seconds > 2 * LATENCY_SECONDS
+
+
+def test_an_upload_that_is_cut_sends_nothing_again_that_x_has(small: Input, tmp_path: Path) -> None:
+    """But the last bytes before the cut: the storage keeps multiples of 256 KiB."""
+    done = run("one stream, cut once", small, tmp_path, distant=True, checks_flagged=False)
+    assert done.wrong == []
+    assert done.figures["requests"] == 4
+    assert 0 <= done.figures["bytes that arrived twice"] < 256 * 1024
 
 
 def test_many_batches_are_one_race(tmp_path: Path) -> None:
@@ -141,6 +159,14 @@ def test_bars_compare_medians() -> None:
     rows = [Row.TWARC, Row.TUTORIAL, Row.STRAIGHT, Row.READING, Row.ENQUEUE]
     met = [bar.met for bar in bars(rows, finished, JUDGED)]
     assert met == [*[True] * 5, True, False, True, True, False, False, True, False, True, False]
+
+
+@pytest.mark.parametrize(("lines", "met"), [(JUDGED, None), (10_000_000, True)])
+def test_uploads_are_judged_where_there_are_many_chunks(lines: int, met: bool | None) -> None:  # noqa: FBT001 - parametrized
+    """What one stream saves grows with the size of the upload."""
+    seconds = {"one stream": 1.0, "8 MiB chunks": 4.1, "google-resumable-media": 4.2}
+    judged = bars([Row.UPLOAD], {Title.UPLOAD: raced(Title.UPLOAD, seconds, {})}, lines)
+    assert [bar.met for bar in judged] == [True, met, met]
 
 
 def test_few_ids_are_not_judged() -> None:
