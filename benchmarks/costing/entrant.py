@@ -106,7 +106,8 @@ class _Audit:
 
     def _remembered_bytes(self) -> int:
         keys = RedisKeys(self._stack.settings.namespace)
-        return sum(int(self._redis.memory_usage(keys.published(batch.id)) or 0) for batch in self._batches)
+        sizes = (self._redis.memory_usage(keys.published(batch.id)) for batch in self._batches)
+        return sum(cast("int", size or 0) for size in sizes)
 
     @property
     def _stream(self) -> str:

@@ -91,7 +91,7 @@ class _Judge:
         yield self._bar(Title.CHAIN, "batches a second, all at once", pace, "≥", BATCHES_A_SECOND)
         floor = self._figure(Title.CHAIN, "straight, one by one", "median ms, in all")
         added = self._figure(Title.CHAIN, "one by one", "median ms, from the call") - floor
-        yield self._bar(Title.CHAIN, f"ms added to one, whose requests take {floor:.0f}", added, "≤", ADDED_MS)
+        yield self._bar(Title.CHAIN, f"ms that one takes beyond the {floor:.0f} of its requests", added, "≤", ADDED_MS)
 
     def enqueue(self) -> Iterator[Bar]:
         runs = self._raced[Title.ENQUEUE].of("enqueue")

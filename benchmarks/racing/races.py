@@ -25,7 +25,7 @@ MANY_TIMES = 4
 """How many times as many IDs the larger of two batches has whose memory is compared."""
 _ENQUEUED_BATCHES = 1000
 _BATCH_IDS = 5000
-_SMALL_BATCHES = 300
+_SMALL_BATCHES = 200
 _UPLOADERS = ("one stream", "8 MiB chunks", "google-resumable-media", "one stream, cut once")
 
 Progress = Callable[[str], None]

@@ -51,9 +51,16 @@ class Signer:
         self._secret = secrets.token_bytes(32)
         self.issued: set[str] = set()
         """Every signature and token that was handed out."""
+        self._urls: dict[tuple[object, ...], str] = {}
 
     def url(self, origin: str, target: Signable, *, now: float, seconds: int) -> str:
-        """Return a signed URL that is valid for so many seconds."""
+        """Return a signed URL that is valid for so many seconds; one that was asked for before is not worked out again."""
+        asked = (origin, target.method, target.path, *target.headers.items(), now, seconds)
+        if asked not in self._urls:
+            self._urls[asked] = self._url(origin, target, now, seconds)
+        return self._urls[asked]
+
+    def _url(self, origin: str, target: Signable, now: float, seconds: int) -> str:
         headers = {"host": origin.partition("://")[2], **target.headers}
         query = {
             "X-Goog-Algorithm": "GOOG4-RSA-SHA256",

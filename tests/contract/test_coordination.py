@@ -11,7 +11,7 @@ from complyq_producer.estimates import JobDuration
 from complyq_producer.live import LiveJob, LivePlace, LiveQueue, RedisLiveView
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_producer.redis_keys import RedisKeys
-from complyq_workers.coordination import CoordinationError, Counter, Quota, RedisCoordination
+from complyq_workers.coordination import NOT_DUE, CoordinationError, Counter, Quota, RedisCoordination
 from support.coordinations import Case
 from support.tcp_proxy import running_tcp_proxy
 
@@ -183,6 +183,55 @@ def test_a_postponed_step_becomes_due_by_itself(case: Case) -> None:
     assert 20 < case.coordination.seconds_until_due("poll") <= 30
     case.sleep(31)
     assert case.coordination.seconds_until_due("poll") == 0
+
+
+def test_a_postponed_step_is_not_begun(case: Case) -> None:
+    """Unless it is due in a moment; and what is begun may be renewed, whatever was said meanwhile."""
+    case.coordination.postpone("poll", 60)
+    assert case.coordination.take_step("poll", "mine", 60, due_within=10) == NOT_DUE
+    assert case.coordination.take_step("poll", "mine", 60, due_within=61) == 1
+    assert case.coordination.take_step("poll", "mine", 60, due_within=10) == 1
+    assert case.coordination.take_step("poll", "yours", 60, due_within=61) == 0
+    assert case.coordination.end_step("poll", "mine")
+
+
+def test_no_word_is_left_for_a_step_that_is_not_due(case: Case) -> None:
+    """A hint that is dropped does not have it run once more."""
+    case.coordination.take_step("poll", "mine", 60)
+    case.coordination.postpone("poll", 60)
+    assert case.coordination.take_step("poll", "yours", 60, due_within=10) == NOT_DUE
+    assert not case.coordination.end_step("poll", "mine")
+
+
+def test_a_step_may_end_postponed(case: Case) -> None:
+    """It is due again after so many seconds, and no earlier."""
+    case.coordination.take_step("poll", "mine", 60)
+    case.coordination.end_step("poll", "mine", postponed=30)
+    assert 20 < case.coordination.seconds_until_due("poll") <= 30
+    case.coordination.take_step("poll", "mine", 60)
+    case.coordination.end_step("poll", "mine")
+    assert case.coordination.seconds_until_due("poll") > 20
+
+
+def test_a_step_that_went_well_has_no_failures(case: Case) -> None:
+    """One that ended otherwise keeps them."""
+    assert [case.coordination.count_failure("poll") for _ in range(2)] == [1, 2]
+    case.coordination.take_step("poll", "mine", 60)
+    case.coordination.end_step("poll", "mine")
+    assert case.coordination.count_failure("poll") == 3
+    case.coordination.end_step("poll", "mine", went_well=True)
+    assert case.coordination.count_failure("poll") == 1
+
+
+def test_a_step_is_idle_while_it_is_due_and_nobody_runs_it(case: Case) -> None:
+    """Then a hint at it is worth a message."""
+    assert case.coordination.is_idle("poll")
+    case.coordination.take_step("poll", "mine", 60)
+    assert not case.coordination.is_idle("poll")
+    case.coordination.end_step("poll", "mine", postponed=30)
+    assert not case.coordination.is_idle("poll")
+    case.sleep(31)
+    assert case.coordination.is_idle("poll")
 
 
 def test_failures_in_a_row_are_counted_until_one_goes_well(case: Case) -> None:

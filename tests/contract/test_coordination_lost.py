@@ -191,7 +191,10 @@ def test_status_sees_what_is_shown_when_the_answer_was_lost(loss: Loss) -> None:
 
 CALLS: list[Callable[[Coordination], object]] = [
     lambda it: it.take_step("a", "b", 1),
+    lambda it: it.take_step("a", "b", 1, due_within=1),
     lambda it: it.end_step("a", "b"),
+    lambda it: it.end_step("a", "b", postponed=1, went_well=True),
+    lambda it: it.is_idle("a"),
     lambda it: it.note_progress("a", 1),
     lambda it: it.hold_slot(TWEETS, "1:a", 1),
     lambda it: it.release_slot(TWEETS, "1:a"),

@@ -19,7 +19,7 @@ from racing.bars import bars
 from racing.inputs import Expected, Input, digest, expected, make_input
 from racing.measuring import Conditions, Run, measure, wrong
 from racing.races import Race, Raced, Row, Title, races
-from racing.task import Answer
+from racing.task import SMALL_BATCH_IDS, Answer
 from racing.uploading_x import LATENCY_SECONDS
 from transfer import app
 
@@ -83,6 +83,22 @@ def test_many_batches_are_one_race(tmp_path: Path) -> None:
     """They are merged, and their answers are added up; here with little memory for each process."""
     apart = make_input(tmp_path, IDS, duplicates=0.0)
     assert run("complyq", apart, tmp_path, batches=20, limit_mb=256).wrong == []
+
+
+@pytest.mark.parametrize(
+    ("competitor", "figure"),
+    [
+        ("all at once", "batches a second"),
+        ("one by one", "median ms, from the call"),
+        ("straight, one by one", "median ms, in all"),
+    ],
+)
+def test_small_batches_have_jobs_of_their_own(competitor: str, figure: str, tmp_path: Path) -> None:
+    """The answer to each of them is right, also by itself."""
+    apart = make_input(tmp_path, 5 * SMALL_BATCH_IDS, duplicates=0.0)
+    done = run(competitor, apart, tmp_path, merge=False)
+    assert done.wrong == []
+    assert done.figures[figure] > 0
 
 
 def test_enqueueing_is_measured_batch_by_batch(tmp_path: Path) -> None:
@@ -167,6 +183,19 @@ def test_uploads_are_judged_where_there_are_many_chunks(lines: int, met: bool | 
     seconds = {"one stream": 1.0, "8 MiB chunks": 4.1, "google-resumable-media": 4.2}
     judged = bars([Row.UPLOAD], {Title.UPLOAD: raced(Title.UPLOAD, seconds, {})}, lines)
     assert [bar.met for bar in judged] == [True, met, met]
+
+
+@pytest.mark.parametrize(("pace", "milliseconds", "met"), [(30.0, 60.0, [True, True]), (29.9, 61.0, [False, False])])
+def test_small_batches_are_judged_by_pace_and_delay(pace: float, milliseconds: float, met: list[bool]) -> None:
+    """What the requests take by themselves is not held against one."""
+    chain = raced(Title.CHAIN, dict.fromkeys(("all at once", "one by one", "straight, one by one"), 1.0), {})
+    for run, (name, figure) in zip(
+        chain.runs,
+        [("batches a second", pace), ("median ms, from the call", milliseconds), ("median ms, in all", 10.0)],
+        strict=True,
+    ):
+        run.figures[name] = figure
+    assert [bar.met for bar in bars([Row.CHAIN], {Title.CHAIN: chain}, JUDGED)] == [True, *met]
 
 
 def test_few_ids_are_not_judged() -> None:

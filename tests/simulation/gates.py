@@ -21,7 +21,9 @@ LOSSES = ("refused", "answer lost")
 """The call is not carried out, or it is and nobody learns of it: the port's error either way."""
 REPEAT = "repeated"
 """A client library that lost the answer sends the call again; a write once done is then refused."""
-READS = frozenset({"read", "open", "info", "list", "url", "seconds_until_due", "budgets", "durations", "verify"})
+READS = frozenset(
+    {"read", "open", "info", "list", "url", "seconds_until_due", "is_idle", "budgets", "durations", "verify"}
+)
 ERRORS: dict[str, Callable[[str], ComplyqError]] = {
     "store": StoreUnavailableError,
     "coordination": CoordinationError,

@@ -177,7 +177,7 @@ def test_every_kind_of_object_is_in_the_suite_that_kills() -> None:
 def test_every_message_that_a_worker_sends_reaches_a_failpoint() -> None:
     """Whoever sends one says so."""
     senders = {name: calls for name, calls in functions() if any(SENDING.fullmatch(call) for call in calls)}
-    assert set(senders) == {"follow", "_retry", "hint_at_sweep", "bury"}
+    assert set(senders) == {"follow", "hint_at_sweep", "bury"}
     assert [name for name, calls in senders.items() if "reach" not in calls] == []
 
 

@@ -64,7 +64,7 @@ class NoBroker:
 
 def test_a_step_is_done_though_its_hints_cannot_be_sent() -> None:
     """The sweep finds what they were about."""
-    follow(NoBroker(), Outcome((Hint("complyq.sweep"),)))
+    follow(NoBroker(), Hint("complyq.plan", ("tweets",)), Outcome((Hint("complyq.sweep"),), again_in=1.0))
 
 
 def test_a_worker_goes_on_though_it_cannot_hint_at_a_sweep() -> None:

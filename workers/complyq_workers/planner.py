@@ -100,6 +100,8 @@ class Candidates:
     ordered: Sequence[RankedPart]
     look: Look
     max_attempts: int
+    ahead: int = LOOK_AT_ONCE
+    """How many batches are looked at next, more each time: where one fills a job, the first is mostly all that matter."""
     seen: dict[BatchId, BatchView | None] = field(default_factory=dict)
     gone: set[BatchId] = field(default_factory=set)
 
@@ -120,8 +122,9 @@ class Candidates:
         for part in self.ordered[place:]:
             if not self._is_known(part.batch_id) and wanted(part):
                 unknown[part.batch_id] = None
-            if len(unknown) == LOOK_AT_ONCE:
+            if len(unknown) == self.ahead:
                 break
+        self.ahead = min(self.ahead * 4, LOOK_AT_ONCE)
         found = self.look(list(unknown))
         self.seen |= found
         self.gone |= unknown.keys() - found.keys()

@@ -1,8 +1,16 @@
 """Who works on what right now: leases, due times, rate limits and live state. All of it may vanish at any instant."""
 
 from complyq_workers.coordination.memory import MemoryCoordination
-from complyq_workers.coordination.port import Coordination, CoordinationError, Counter
+from complyq_workers.coordination.port import NOT_DUE, Coordination, CoordinationError, Counter
 from complyq_workers.coordination.quota import Quota
 from complyq_workers.coordination.redis_server import RedisCoordination
 
-__all__ = ["Coordination", "CoordinationError", "Counter", "MemoryCoordination", "Quota", "RedisCoordination"]
+__all__ = [
+    "NOT_DUE",
+    "Coordination",
+    "CoordinationError",
+    "Counter",
+    "MemoryCoordination",
+    "Quota",
+    "RedisCoordination",
+]

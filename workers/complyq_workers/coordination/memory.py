@@ -12,6 +12,7 @@ import msgspec
 
 from complyq_producer.live import ENDPOINTS, LiveBudget
 from complyq_producer.model import ComplianceType
+from complyq_workers.coordination.port import NOT_DUE
 from complyq_workers.coordination.quota import (
     ASSUMED_REQUESTS,
     ASSUMED_SECONDS,
@@ -62,10 +63,12 @@ class MemoryCoordination:
     _values: dict[str, tuple[Any, float]] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def take_step(self, name: str, nonce: str, seconds: float) -> int:
+    def take_step(self, name: str, nonce: str, seconds: float, *, due_within: float | None = None) -> int:
         """Take or renew the lease on a step, or leave word that it was asked for; return how often it was begun."""
         with self._lock:
             holder = self._get(f"step:{name}")
+            if due_within is not None and holder != nonce and self._seconds_left(f"due:{name}") >= due_within:
+                return NOT_DUE
             if holder not in {None, nonce}:
                 self._set(f"again:{name}", "1", ASKED_SECONDS)
                 return 0
@@ -78,9 +81,13 @@ class MemoryCoordination:
                 self._set(f"starts:{name}", starts, STARTS_SECONDS)
             return starts or 1
 
-    def end_step(self, name: str, nonce: str) -> bool:
+    def end_step(self, name: str, nonce: str, *, postponed: float = 0.0, went_well: bool = False) -> bool:
         """End the step in order and give the lease back, if it is still ours; return whether it was asked for meanwhile."""
         with self._lock:
+            if postponed > 0:
+                self._set(f"due:{name}", "1", postponed)
+            if went_well:
+                self._delete(f"failures:{name}")
             if self._get(f"step:{name}") not in {None, nonce}:
                 return False
             self._delete(f"step:{name}", f"starts:{name}")
@@ -118,6 +125,11 @@ class MemoryCoordination:
         """Return how long a step is still postponed, 0 if it is due."""
         with self._lock:
             return self._seconds_left(f"due:{name}")
+
+    def is_idle(self, name: str) -> bool:
+        """Whether a step is due and nobody runs it."""
+        with self._lock:
+            return self._get(f"due:{name}") is None and self._get(f"step:{name}") is None
 
     def count_failure(self, name: str) -> int:
         """Count one more failure in a row of a step; return how many there are now."""

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from complyq_workers.coordination.quota import Quota
 
 
+NOT_DUE = -1
+"""What is told of a step that is postponed, instead of how often it was begun."""
+
+
 class CoordinationError(ComplyqError):
     """Redis does not answer or refuses. The step ends and is tried again; nothing is lost."""
 
@@ -27,18 +31,35 @@ class Counter(StrEnum):
 class Coordination(Protocol):
     """Leases and hints between workers. Times are in seconds. Every method is safe to repeat after a lost reply."""
 
-    def take_step(self, name: str, nonce: str, seconds: float) -> int:
+    def take_step(self, name: str, nonce: str, seconds: float, *, due_within: float | None = None) -> int:
         """Take or renew the lease on a step.
 
         Where somebody else holds it, leave word that the step was asked for.
 
+        Args:
+            name: the step.
+            nonce: names who asks.
+            seconds: how long the lease lasts.
+            due_within: where given, a step that is postponed by so many seconds or more is not begun.
+
         Returns:
             How often the step was begun, this time included, since it last came to an end or made progress; more
-            than once, and whoever ran it before died of it or with it. 0 if somebody else holds the lease.
+            than once, and whoever ran it before died of it or with it. 0 if somebody else holds the lease, `NOT_DUE` if
+            it is postponed.
         """
 
-    def end_step(self, name: str, nonce: str) -> bool:
-        """End the step in order and give the lease back, if it is still ours; return whether it was asked for meanwhile."""
+    def end_step(self, name: str, nonce: str, *, postponed: float = 0.0, went_well: bool = False) -> bool:
+        """End the step in order and give the lease back, if it is still ours.
+
+        Args:
+            name: the step.
+            nonce: by which it was taken.
+            postponed: for how many seconds it is not due now.
+            went_well: whether its failures in a row are over.
+
+        Returns:
+            Whether it was asked for meanwhile.
+        """
 
     def note_progress(self, name: str, position: int) -> None:
         """Remember how far a step has come. Farther than ever before, its earlier starts are forgotten."""
@@ -54,6 +75,9 @@ class Coordination(Protocol):
 
     def seconds_until_due(self, name: str) -> float:
         """Return how long a step is still postponed, 0 if it is due."""
+
+    def is_idle(self, name: str) -> bool:
+        """Whether a step is due and nobody runs it: else a hint at it is needless, what runs it will hint on."""
 
     def count_failure(self, name: str) -> int:
         """Count one more failure in a row of a step; return how many there are now."""

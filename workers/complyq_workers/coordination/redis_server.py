@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 # The word that a step was asked for stands until the step is begun anew, so that a repeated END_STEP still tells it.
 TAKE_STEP = """
 local holder = redis.call('GET', KEYS[1])
+if ARGV[5] ~= '' and holder ~= ARGV[1] and redis.call('PTTL', KEYS[4]) >= tonumber(ARGV[5]) then return -1 end
 if holder and holder ~= ARGV[1] then
   redis.call('SET', KEYS[2], '1', 'EX', ARGV[4])
   return 0
@@ -46,6 +47,8 @@ redis.call('EXPIRE', KEYS[3], ARGV[3])
 return starts
 """
 END_STEP = """
+if ARGV[2] ~= '' then redis.call('SET', KEYS[4], '1', 'PX', ARGV[2]) end
+if ARGV[3] ~= '' then redis.call('DEL', KEYS[5]) end
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1], KEYS[3])
@@ -85,14 +88,17 @@ class RedisCoordination:
         self._client: redis.Redis | None = None
         self._pid = 0
 
-    def take_step(self, name: str, nonce: str, seconds: float) -> int:
+    def take_step(self, name: str, nonce: str, seconds: float, *, due_within: float | None = None) -> int:
         """Take or renew the lease on a step, or leave word that it was asked for; return how often it was begun."""
-        lease, keys = _milliseconds(seconds), self._step_keys(name)
-        return int(self._run(TAKE_STEP, keys, nonce, lease, STARTS_SECONDS, ASKED_SECONDS))
+        lease, keys = _milliseconds(seconds), [*self._step_keys(name), self._keys.due(name)]
+        due = "" if due_within is None else _milliseconds(due_within)
+        return int(self._run(TAKE_STEP, keys, nonce, lease, STARTS_SECONDS, ASKED_SECONDS, due))
 
-    def end_step(self, name: str, nonce: str) -> bool:
+    def end_step(self, name: str, nonce: str, *, postponed: float = 0.0, went_well: bool = False) -> bool:
         """End the step in order and give the lease back, if it is still ours; return whether it was asked for meanwhile."""
-        return bool(self._run(END_STEP, self._step_keys(name), nonce))
+        keys = [*self._step_keys(name), self._keys.due(name), self._keys.failures(name)]
+        wait = _milliseconds(postponed) if postponed > 0 else ""
+        return bool(self._run(END_STEP, keys, nonce, wait, "1" if went_well else ""))
 
     def note_progress(self, name: str, position: int) -> None:
         """Remember how far a step has come. Farther than ever before, its earlier starts are forgotten."""
@@ -114,6 +120,11 @@ class RedisCoordination:
     def seconds_until_due(self, name: str) -> float:
         """Return how long a step is still postponed, 0 if it is due."""
         return self._seconds_left(self._keys.due(name))
+
+    def is_idle(self, name: str) -> bool:
+        """Whether a step is due and nobody runs it."""
+        keys = [self._keys.due(name), self._keys.step(name)]
+        return not self._ask(lambda client: client.exists(*keys))
 
     def count_failure(self, name: str) -> int:
         """Count one more failure in a row. A lost reply may count it twice, which only lengthens the next delay."""

@@ -83,7 +83,7 @@ def _by_purpose(method: str) -> Callable[..., str]:
 
 
 def _by_step(method: str) -> Callable[..., str]:
-    return lambda name, *_: f"coordination.{method}.{_first(name)}"
+    return lambda name, *_, **__: f"coordination.{method}.{_first(name)}"
 
 
 def _plain(name: str) -> Callable[..., str]:
@@ -140,6 +140,7 @@ COORDINATION: Effects = {
     "note_duration": _plain("coordination.note_duration"),
     "count": _plain("coordination.count"),
     "seconds_until_due": None,
+    "is_idle": None,
     "budgets": None,
     "durations": None,
     "slot_holder": None,

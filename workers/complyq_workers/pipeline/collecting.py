@@ -23,7 +23,7 @@ from complyq_workers.download import (
     most_bytes,
 )
 from complyq_workers.pipeline.finishing import leave_uncollected, settle_hints
-from complyq_workers.pipeline.hints import job_hints, plan_hint
+from complyq_workers.pipeline.hints import job_hints
 from complyq_workers.pipeline.lease import STEP_SECONDS
 from complyq_workers.pipeline.merging import part_ids
 from complyq_workers.pipeline.recording import record_results
@@ -88,7 +88,7 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     _log_surprises(job, collection)
     record_results(ports, job, parts, collection.foreign)
     ports.coordination.clear_failures(_failures(job))
-    return done(plan_hint(job.keys.type), *settle_hints(job))
+    return done(*settle_hints(job))
 
 
 def _download(ports: Ports, job: JobView, url: str, into: Path, lease: StepLease) -> None:

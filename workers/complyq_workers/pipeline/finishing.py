@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from complyq_producer.facts import Attempt, Collected, Finished
-from complyq_producer.layout import BatchKeys
+from complyq_producer.layout import BatchKeys, JobKeys
 from complyq_workers.pipeline.blame import counts, judge
 from complyq_workers.pipeline.durations import last_seen_active, learn
 from complyq_workers.pipeline.hints import job_hints, next_hint, plan_hint, publish_hint
@@ -71,7 +71,13 @@ def finish(
         _say_who_is_to_blame(job, standing)
         learn(ports, replace(job, finished=standing))
     follow = job_hints(replace(job, finished=standing)) if standing.has_results else settle_alone(job)
-    return done(next_hint(job), plan_hint(job.keys.type), *follow)
+    return done(*follow, plan_hint(job.keys.type), *_next_job(ports, job))
+
+
+def _next_job(ports: Ports, job: JobView) -> list[Hint]:
+    """Look at the job after this one, if it was planned ahead. One that is planned from now on sees that this one is final."""
+    following = JobKeys(job.keys.type, job.keys.plan_number + 1)
+    return [next_hint(job)] if ports.store.info(following.plan) else []
 
 
 def leave_uncollected(ports: Ports, job: JobView, status: str, *, error: str, counted: bool) -> Outcome:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +27,8 @@ log = structlog.get_logger(__name__)
 STEP_SECONDS = 540
 """A step ends or checkpoints within this time; its lease is not renewed for much longer."""
 LONGEST_SECONDS = STEP_SECONDS + 60
+LONGEST_SLEEP_SECONDS = 10.0
+"""The thread that renews leases looks so often whether there are any, so that it seldom has to be woken."""
 
 
 class LeaseLostError(ComplyqError):
@@ -50,11 +54,11 @@ class StepLease:
         """How often it wants to be renewed."""
         return min(self._seconds / 3, 60)
 
-    def take(self) -> int:
-        """Try to take the lease; return how often the step was begun without coming to an end, or 0 if it is not ours."""
+    def take(self, *, due_within: float | None = None) -> int:
+        """Try to take the lease; return what `Coordination.take_step` says."""
         asked_at = self._clock.monotonic()
-        starts = self._coordination.take_step(self.name, self._nonce, self._seconds)
-        if starts:
+        starts = self._coordination.take_step(self.name, self._nonce, self._seconds, due_within=due_within)
+        if starts > 0:
             self._sure_until = asked_at + self._seconds
         return starts
 
@@ -93,10 +97,10 @@ class StepLease:
         with suppress(CoordinationError):  # the step itself is worth more
             self._coordination.note_progress(self.name, position)
 
-    def give_back(self) -> bool:
-        """End the step in order; return whether it was asked for while it ran."""
+    def give_back(self, *, postponed: float = 0.0, went_well: bool = False) -> bool:
+        """End the step in order, see `Coordination.end_step`; return whether it was asked for while it ran."""
         try:
-            return self._coordination.end_step(self.name, self._nonce)
+            return self._coordination.end_step(self.name, self._nonce, postponed=postponed, went_well=went_well)
         except CoordinationError as error:
             log.warning("step_lease_not_returned", step=self.name, error=str(error))  # it expires by itself
             return False
@@ -114,19 +118,51 @@ class LeaseKeeper(Protocol):
         """Begin to renew."""
 
 
-@contextmanager
-def kept_by_thread(lease: StepLease) -> Iterator[None]:
+def kept_by_thread(lease: StepLease) -> AbstractContextManager[None]:
     """Renew a lease from a thread: a step may wait long for a server's answer. The `LeaseKeeper` of real workers."""
-    ended = threading.Event()
-    thread = threading.Thread(target=_keep, args=(lease, ended), name=f"lease {lease.name}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    if os.getpid() not in _keepers:  # threads do not live on in a fork
+        _keepers.clear()
+        _keepers[os.getpid()] = _Keeper()
+    return _keepers[os.getpid()].kept(lease)
 
 
-def _keep(lease: StepLease, ended: threading.Event) -> None:
-    while not ended.wait(lease.renewal_seconds) and lease.renew():
-        pass
+class _Keeper:
+    """The one thread of a process that renews leases. Most steps end before it first has to: a thread each costs more."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._due: dict[StepLease, float] = {}
+        self._wakes_at = 0.0
+        self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
+
+    @contextmanager
+    def kept(self, lease: StepLease) -> Iterator[None]:
+        """Renew a lease while the context is open, and certainly not afterwards."""
+        with self._changed:
+            self._due[lease] = time.monotonic() + lease.renewal_seconds
+            if not self._thread.ident:
+                self._thread.start()
+            if self._due[lease] < self._wakes_at:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:  # waits for a renewal: one that came after the end would take the lease anew
+                self._due.pop(lease, None)
+
+    def _keep(self) -> None:
+        with self._changed:
+            while True:
+                self._renew_due()
+                self._wakes_at = min([*self._due.values(), time.monotonic() + LONGEST_SLEEP_SECONDS])
+                self._changed.wait(self._wakes_at - time.monotonic())
+
+    def _renew_due(self) -> None:
+        for lease in [lease for lease, due in self._due.items() if due <= time.monotonic()]:
+            if lease.renew():
+                self._due[lease] = time.monotonic() + lease.renewal_seconds
+            else:
+                del self._due[lease]
+
+
+_keepers: dict[int, _Keeper] = {}

@@ -20,7 +20,7 @@ from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
 from complyq_workers.pipeline.looking import look, needs_settling
 from complyq_workers.pipeline.queue_display import is_queue_shown, show_queue
 from complyq_workers.pipeline.step import Hint, Outcome, again, done
-from complyq_workers.planner import Candidates, Draft, Rules, decide_next, next_number
+from complyq_workers.planner import LOOK_AT_ONCE, Candidates, Draft, Rules, decide_next, next_number
 from complyq_workers.ranking import ranked
 
 if TYPE_CHECKING:
@@ -42,17 +42,23 @@ def plan(ports: Ports, type_: ComplianceType, lease: StepLease) -> Outcome:
     running = [job for job in jobs if job.plan and job.holds_slot]
     is_busy = len(running) > 1 or any(not ends_soon(ports, job) for job in running)
     if is_busy and is_queue_shown(ports, type_):
-        return done(*(hint for job in running for hint in job_hints(job)))
+        return done(*_needed_hints(ports, running))
     batches = ports.known.open(type_)
     lease.check()
     _close_markers(ports, [job for job in jobs[:-1] if job.phase is JobPhase.CLOSED])
     ordered = ranked(batches)
     show_queue(ports, type_, batches, ports.known.waiting(type_, ordered, jobs), len(running))
     if is_busy:
-        return done(*(hint for job in running for hint in job_hints(job)))
-    candidates = Candidates(ordered, partial(look, ports), ports.limits.max_attempts)
+        return done(*_needed_hints(ports, running))
+    ahead = LOOK_AT_ONCE if ports.limits.merge else 1
+    candidates = Candidates(ordered, partial(look, ports), ports.limits.max_attempts, ahead)
     outcome = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))
     return outcome.with_hints(_settle_hints(ports, candidates))
+
+
+def _needed_hints(ports: Ports, running: Iterable[JobView]) -> list[Hint]:
+    """Hint at jobs that nobody is at work on. Who is hints on by himself; hinting too would have every step run twice."""
+    return [hint for job in running for hint in job_hints(job) if ports.coordination.is_idle(hint.step)]
 
 
 def _plan_next(

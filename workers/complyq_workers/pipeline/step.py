@@ -11,7 +11,7 @@ import structlog
 
 from complyq_config.celery_settings import LONGEST_COUNTDOWN
 from complyq_producer.errors import EventsError, StoreUnavailableError, UnknownSchemaError
-from complyq_workers.coordination import CoordinationError
+from complyq_workers.coordination import NOT_DUE, CoordinationError
 from complyq_workers.download import DownloadInterruptedError
 from complyq_workers.pipeline.lease import LeaseLostError, StepLease
 from complyq_workers.pipeline.remote import BudgetError
@@ -82,6 +82,14 @@ class Outcome:
         return replace(self, hints=(*self.hints, *hints))
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a run of a step ended."""
+
+    outcome: Outcome
+    went_well: bool = False
+
+
 def done(*hints: Hint) -> Outcome:
     """Nothing more to do here; look at these next."""
     return Outcome(hints)
@@ -106,21 +114,22 @@ def run_step(ports: Ports, hint: Hint, action: Action) -> Outcome:
 
 
 def _run_leased(ports: Ports, name: str, action: Action) -> Outcome:
-    if ports.coordination.seconds_until_due(name) >= AT_ONCE_SECONDS:
+    lease = StepLease(ports.coordination, ports.clock, name, ports.limits.lease_seconds)
+    starts = lease.take(due_within=AT_ONCE_SECONDS)
+    if starts == NOT_DUE:
         log.debug("hint_dropped", step=name, reason="not due")
         return done()
-    lease = StepLease(ports.coordination, ports.clock, name, ports.limits.lease_seconds)
-    starts = lease.take()
     if not starts:
         log.debug("hint_dropped", step=name, reason="under way")
         return done()
-    asked_again = False
+    asked_again, end = False, _End(done())
     try:
         with ports.keep_lease(lease):
-            outcome = _attempt(ports.coordination, name, lease, partial(_begin, ports, action, starts))
-        _postpone(ports.coordination, name, outcome.again_in or _released_brake(starts))
+            end = _attempt(ports.coordination, name, lease, partial(_begin, ports, action, starts))
     finally:
-        asked_again = lease.give_back()
+        postponed = _postponed(end.outcome.again_in or _released_brake(starts))
+        asked_again = lease.give_back(postponed=postponed, went_well=end.went_well)
+    outcome = end.outcome
     return replace(outcome, again_in=0.0) if asked_again and outcome.again_in is None else outcome
 
 
@@ -138,36 +147,28 @@ def _released_brake(starts: int) -> float:
     return SOON_SECONDS if starts > MAX_STARTS else 0.0
 
 
-def _postpone(coordination: Coordination, name: str, seconds: float) -> None:
-    if seconds <= 0:
-        return
-    try:
-        coordination.postpone(name, seconds - min(EARLY_SECONDS, seconds / 4))
-    except CoordinationError as error:
-        log.warning("step_not_postponed", step=name, error=str(error))
+def _postponed(seconds: float) -> float:
+    """Return for how long a step is not due that is to come back after so many seconds."""
+    return seconds - min(EARLY_SECONDS, seconds / 4)
 
 
-def _attempt(
-    coordination: Coordination, name: str, lease: StepLease, action: Callable[[StepLease], Outcome]
-) -> Outcome:
+def _attempt(coordination: Coordination, name: str, lease: StepLease, action: Callable[[StepLease], Outcome]) -> _End:
     try:
-        outcome = action(lease)
+        return _End(action(lease), went_well=True)
     except LeaseLostError:
         log.warning("step_lease_lost", step=name)
-        return done()
+        return _End(done())
     except PreemptedError:
         log.info("step_preempted", step=name)
-        return again(0.0)
+        return _End(again(0.0))
     except BudgetError as error:
         log.info("rate_limited", step=name, wait_seconds=error.wait_seconds)
-        return again(_spread(error.wait_seconds))
+        return _End(again(_spread(error.wait_seconds)))
     except PASSING as error:
-        return _after_failure(coordination, name, error)
+        return _End(_after_failure(coordination, name, error))
     except Exception as error:
         log.exception("step_failed", step=name)
-        return _after_failure(coordination, name, error)
-    coordination.clear_failures(name)
-    return outcome
+        return _End(_after_failure(coordination, name, error))
 
 
 def _after_failure(coordination: Coordination, name: str, error: Exception) -> Outcome:
