@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -15,7 +15,7 @@ import msgspec
 
 from racing.entrant import Ran, Shown
 from racing.inputs import cut
-from racing.processes import watched
+from racing.processes import Watch, watched
 from racing.services import TOKEN, directory, ours, s3_server, simulated_x
 from racing.task import Answer, Task
 from racing.uploading_x import distant_x
@@ -70,6 +70,8 @@ class Run:
     """The machine's load average of one minute when the run began."""
     wrong: list[str]
     figures: dict[str, Any]
+    x_cpu_seconds: float = 0.0
+    """Of the simulated X, from the competitor's start to its end."""
 
 
 def measure(competitor: str, given: Input, right: Expected, conditions: Conditions, work: Path) -> Run:
@@ -84,7 +86,15 @@ def measure(competitor: str, given: Input, right: Expected, conditions: Conditio
         store = running.enter_context(s3_server(folder)) if conditions.s3 else directory(folder)
         load = os.getloadavg()[0]
         with _process(competitor, folder, store) as process:
-            return _measured(competitor, process, _task(given, folder, store, x, conditions), right, conditions, load)
+            before = _cpu_seconds(x)
+            run = _measured(competitor, process, _task(given, folder, store, x, conditions), right, conditions, load)
+            return replace(run, x_cpu_seconds=_cpu_seconds(x) - before)
+
+
+def _cpu_seconds(x: SimulatedX) -> float:
+    watch = Watch(x.pid)
+    watch.look()
+    return watch.cpu_seconds()
 
 
 def _x(folder: Path, given: Input, conditions: Conditions) -> AbstractContextManager[SimulatedX]:

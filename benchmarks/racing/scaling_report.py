@@ -16,9 +16,9 @@ _COLUMNS = (
     "times as fast",
     "at best",
     "slot held",
-    "uploads, s",
-    "after the slot, s",
-    "side by side",
+    "batches behind it",
+    "processors busy",
+    "of them X",
 )
 
 
@@ -45,7 +45,7 @@ def at_best(processes: int, processors: int, *, waits: bool) -> int:
 
 
 def _cells(raced: Raced, competitor: str, processors: int) -> list[str]:
-    processes = int(competitor.split(maxsplit=1)[0])
+    runs, processes = raced.of(competitor), int(competitor.split(maxsplit=1)[0])
     best = at_best(processes, processors, waits=raced.race.conditions.download_mb > 0)
     return [
         f"{_figure(raced, competitor, 'batches a second'):.2f}",
@@ -53,9 +53,9 @@ def _cells(raced: Raced, competitor: str, processors: int) -> list[str]:
         f"{raced.seconds(raced.race.competitors[0]) / raced.seconds(competitor):.2f}",
         f"{best}",
         f"{_figure(raced, competitor, 'share the slot was held'):.0%}",
-        f"{_figure(raced, competitor, 'seconds of uploads'):.1f}",
-        f"{_figure(raced, competitor, 'seconds of collection') + _figure(raced, competitor, 'seconds of publication'):.1f}",
-        f"{_figure(raced, competitor, 'batches beside each other after the slot'):.2f}",
+        f"{_figure(raced, competitor, 'batches behind the slot'):.1f}",
+        f"{median((run.cpu_seconds + run.x_cpu_seconds) / run.seconds for run in runs):.1f}",
+        f"{median(run.x_cpu_seconds / run.seconds for run in runs):.1f}",
     ]
 
 

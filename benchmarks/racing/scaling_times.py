@@ -23,7 +23,7 @@ class Times:
 
 
 def shares(jobs: Sequence[Times]) -> dict[str, float]:
-    """Tell how long the slot was held, and how long batches were collected and published.
+    """Tell how long the slot was held, and how long batches took from there to their end; waiting for a process counts.
 
     Args:
         jobs: in the order in which they had the slot.
@@ -39,7 +39,7 @@ def shares(jobs: Sequence[Times]) -> dict[str, float]:
         "seconds of uploads": sum(job.uploaded - job.created for job in jobs),
         "seconds of collection": collecting,
         "seconds of publication": publishing,
-        "batches beside each other after the slot": (collecting + publishing) / seconds,
+        "batches behind the slot": (collecting + publishing) / seconds,
     }
 
 

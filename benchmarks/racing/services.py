@@ -32,10 +32,11 @@ _MANY_REQUESTS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class SimulatedX:
-    """Where it listens."""
+    """Where it listens, and which process it is."""
 
     api_url: str
     storage_url: str
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def simulated_x(folder: Path, questions: Sequence[Input], rate: float) -> Iterat
     command.append(f"--rate-limit={_MANY_REQUESTS}")
     with child_process(command, ours() | {"TMPDIR": str(temporary)}, folder / "x.log") as child:
         child.wait_ready(lambda: bool(announced(child)))
-        yield SimulatedX(**announced(child))
+        yield SimulatedX(**announced(child), pid=child.pid)
 
 
 def _prepared(questions: Sequence[Input], rate: float) -> Path:

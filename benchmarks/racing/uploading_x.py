@@ -66,7 +66,7 @@ def distant_x(folder: Path, given: Input) -> Iterator[SimulatedX]:
     options = ["--port=0", f"--token={TOKEN}"]
     with child_process([*command, *options], ours() | {"TMPDIR": str(temporary)}, folder / "x.log") as child:
         child.wait_ready(lambda: bool(announced(child)))
-        yield SimulatedX(**announced(child))
+        yield SimulatedX(**announced(child), pid=child.pid)
 
 
 def payload_of(ids: Path) -> Path:

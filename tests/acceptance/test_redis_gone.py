@@ -56,8 +56,8 @@ def test_open_batches_finish_with_a_new_redis_and_finished_ones_do_not_run_again
         kept = facts(tmp_path, done.id)
         simulator.arm({"on": "upload", "fault": "stall", "after_bytes": 3_000_000, "times": 1})
         uploading = producer.enqueue(POSTS, "tweets")
-        waiting = producer.enqueue(range(10, 3000), "tweets")
         wait_until(lambda: any(job["received"] >= 2_000_000 for job in simulator.jobs()))
+        waiting = producer.enqueue(range(10, 3000), "tweets")  # not sooner: the two would share a job
         lost.kill()
         kill_group(worker)
 

@@ -52,7 +52,7 @@ def test_the_slot_is_held_by_one_job_at_a_time() -> None:
     assert told["share the slot was held"] == pytest.approx(0.7)
     assert told["seconds of uploads"] == 2
     assert told["seconds of collection"] == 4 + 3 + 1
-    assert told["batches beside each other after the slot"] == pytest.approx((8 + 2) / 10)
+    assert told["batches behind the slot"] == pytest.approx((8 + 2) / 10)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_more_processes_are_judged_where_they_wait_for_x(lines: int, met: list[b
 def _raced(race: Race) -> Raced:
     figures = dict.fromkeys(
         ("batches a second", "IDs a second", "share the slot was held", "seconds of uploads", "seconds of collection",
-         "seconds of publication", "batches beside each other after the slot"), 1.0
+         "seconds of publication", "batches behind the slot"), 1.0
     )  # fmt: skip
     runs = [
         Run(competitor=name, seconds=seconds, cpu_seconds=1.0, peak_bytes=1, peaks=[], load=0.0, wrong=[], figures=figures)

@@ -152,6 +152,8 @@ def _flagged(ids: range) -> set[str]:
 PLAIN = Journey()
 CHUNKED = Journey(ids=14_000)
 """Two chunks."""
+BROKEN = Journey(ids=14_000, faults=({"on": "upload", "fault": "status", "status": 503},))
+"""An upload that breaks, so that X is asked how far it came."""
 FOLLOWED = Journey(times=lambda hits: hits + 1, in_turn=True, jobs=lambda hits: hits + 1)
 """The marker of a plan is removed when there is a higher one."""
 DIRECT = Journey(contract="direct")
@@ -243,7 +245,7 @@ CASES: dict[str, Journey] = {
     "x.create_job": PLAIN,
     "x.cancel_job": CANCELLED,
     "x.start_session": PLAIN,
-    "x.query_session": CHUNKED,
+    "x.query_session": BROKEN,
     "x.send_chunk": CHUNKED,
     "x.put_whole": DIRECT,
     "events.publish.results": PLAIN,

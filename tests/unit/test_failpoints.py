@@ -17,7 +17,7 @@ import complyq_workers
 from complyq_producer import layout
 from complyq_producer.facts import utc_now
 from complyq_producer.layout import BatchKeys, JobKeys, kind_of
-from complyq_producer.model import BatchId, ComplianceType
+from complyq_producer.model import BatchId, ComplianceType, ObjectFormat
 from complyq_producer.store import ObjectStore, open_store
 from complyq_workers.coordination import Coordination
 from complyq_workers.events import EventPublisher
@@ -36,7 +36,12 @@ CATALOGUE = {*CASES, *OTHER_CASES}
 BY_PRODUCERS = {"ids", "batch", "cancel_requested", "key", "open_batch", "released"}
 """Kinds of objects that workers never create."""
 SENDING = re.compile(r"(.*\.)?(send_task|retry|apply_async|delay|producer\.publish)")
-SAMPLES = {"int": 3, "str": "publish-1", "ComplianceType": ComplianceType.TWEETS}
+SAMPLES = {
+    "int": 3,
+    "str": "publish-1",
+    "ComplianceType": ComplianceType.TWEETS,
+    "ObjectFormat": ObjectFormat.JSON_LINES,
+}
 
 
 @pytest.fixture
