@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mutants.mutant import PRODUCER, WORKERS, Mutant
 
-DIRECTORY, S3, CLIENT = f"{PRODUCER}/store/directory.py", f"{PRODUCER}/store/s3.py", f"{PRODUCER}/client.py"
+DIRECTORY, LASTING = f"{PRODUCER}/store/directory.py", f"{PRODUCER}/store/lasting.py"
+S3, CLIENT = f"{PRODUCER}/store/s3.py", f"{PRODUCER}/client.py"
 RACES = "integration/test_key_races.py"
 
 STORE = (
@@ -31,6 +32,14 @@ STORE = (
         old="        self._sync_folders(target.parent)  # also for who came second: he builds on what he found\n",
         new="",
         tests=("unit/test_guards_of_store.py",),
+    ),
+    Mutant(
+        name="folder: another of the same name",
+        protects="a folder that was taken away and made anew is brought to the disk again",
+        file=LASTING,
+        old="if known is None or known.identity != (found.st_dev, found.st_ino):",
+        new="if known is None:",
+        tests=("unit/test_guards_of_store.py::test_a_folder_that_came_back_is_brought_to_the_disk_again",),
     ),
     Mutant(
         name="S3: create once",

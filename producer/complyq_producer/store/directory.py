@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from complyq_producer.errors import ObjectNotFoundError, StoreError, StoreUnavailableError
+from complyq_producer.store.lasting import LastingFolders
 from complyq_producer.store.port import ObjectInfo, StoredObject, check_key, check_prefix, is_segment
 from complyq_producer.store.verification import verify_create_once
 
@@ -31,6 +32,7 @@ class DirectoryStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+        self._lasting = LastingFolders()
 
     def __repr__(self) -> str:
         return f"DirectoryStore({str(self._root)!r})"
@@ -136,12 +138,11 @@ class DirectoryStore:
 
     def _sync_folders(self, folder: Path) -> None:
         """Bring the entries of all folders to the disk: who made one meanwhile may not have done so yet."""
-        while True:
-            with suppress(FileNotFoundError):  # deleted meanwhile
-                _sync_folder(folder)
-            if folder == self._root:
-                return
-            folder = folder.parent
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            _sync_folder(folder)
+        if folder != self._root and folder not in self._lasting:
+            with self._lasting.remembering(folder):
+                self._sync_folders(folder.parent)
 
     def _opened(self, key: str) -> BinaryIO:
         try:
