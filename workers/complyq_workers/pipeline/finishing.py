@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -71,13 +72,22 @@ def finish(
         _say_who_is_to_blame(job, standing)
         learn(ports, replace(job, finished=standing))
     follow = job_hints(replace(job, finished=standing)) if standing.has_results else settle_alone(job)
-    return done(*follow, plan_hint(job.keys.type), *_next_job(ports, job))
+    slot = (plan_hint(job.keys.type), *_next_job(ports, job))
+    # The same process goes on with the last: with the slot if it is waited for, else with what the batch waits for.
+    return done(*slot, *follow) if _is_alone(ports, job) else done(*follow, *slot)
 
 
 def _next_job(ports: Ports, job: JobView) -> list[Hint]:
     """Look at the job after this one, if it was planned ahead. One that is planned from now on sees that this one is final."""
     following = JobKeys(job.keys.type, job.keys.plan_number + 1)
     return [next_hint(job)] if ports.store.info(following.plan) else []
+
+
+def _is_alone(ports: Ports, job: JobView) -> bool:
+    """Whether no other batch of the type is open, as far as a short look tells."""
+    if job.plan is None or job.plan.is_merged:
+        return False
+    return all(batch_id in job.plan.batch_ids for batch_id in islice(ports.ledger.marked_batches(job.keys.type), 2))
 
 
 def leave_uncollected(ports: Ports, job: JobView, status: str, *, error: str, counted: bool) -> Outcome:
