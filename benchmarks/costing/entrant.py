@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from complyq_producer.layout import kind_of
+from complyq_producer.layout import kind_of, open_batches
 from complyq_producer.listening import StreamAddress
 from complyq_producer.live import connect_redis
+from complyq_producer.model import ComplianceType
 from complyq_producer.redis_keys import RedisKeys
 from costing.costs import Events, Figures, Stored
 from costing.notes import FILE, StoreRequests, Stretch, read_notes, sums
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _WARM_UPS = 20
 _IDLE_SECONDS = 5.0
+_PAUSE_SECONDS = 0.05
 
 
 @contextmanager
@@ -78,10 +80,12 @@ class _Audit:
             self._batches = [self._stack.producer.enqueue(ids, JOB_TYPE) for ids in self._given]
             enqueued = whole.note("enqueue")
         ends = self._stack.ends(self._batches)
+        self._wait_until_closed()
         redis_usage = usage(self._redis).since(before)
         self._figures = {
             "enqueue": enqueued,
             "own_cpu_seconds": time.process_time() - cpu,
+            "steps": sums(read_notes(self._notes)),
             "redis": redis_usage,
             "events": _events_since(self._redis, self._stream, last_event),
             "remembered_bytes": self._remembered_bytes(),
@@ -96,13 +100,17 @@ class _Audit:
         """Return what was noted, what the store has got, and what Redis is asked while nothing happens."""
         figures = Figures(
             jobs=sum("/plan.json" in info.key for info in self._stack.store.list(f"jobs/{JOB_TYPE}/")),
-            steps=sums(read_notes(self._notes)),
             stored=more(stored(self._stack.store), self._stored),
             idle_commands_a_second=self._idle().commands / _IDLE_SECONDS,
             **self._figures,
         )
         told: dict[str, Any] = msgspec.to_builtins(figures)
         return told
+
+    def _wait_until_closed(self) -> None:
+        """Wait for what workers do after the last event: then all that they did has been noted."""
+        while next(self._stack.store.list(open_batches(ComplianceType(JOB_TYPE))), None):
+            time.sleep(_PAUSE_SECONDS)
 
     def _remembered_bytes(self) -> int:
         keys = RedisKeys(self._stack.settings.namespace)

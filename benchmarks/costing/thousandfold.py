@@ -31,7 +31,7 @@ class XLimits:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """US dollars, list prices of AWS in us-east-1 as they were in November 2026; they change."""
+    """US dollars, list prices of AWS in us-east-1 as they were in 2026; they change."""
 
     thousand_writes: float = 0.005
     """S3 Standard: PUT, COPY, POST, LIST."""

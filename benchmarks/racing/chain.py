@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from racing.task import IdArray, Task
 
 _WARM_UPS = 10
-_REST_SECONDS = 0.1
-"""Between two batches, so that what follows the end of one is not in the way of the next."""
 
 
 @contextmanager
@@ -99,7 +97,6 @@ class _Chain:
             self._ends.append((batch, end))
             self._seconds["from the call"].append(ended - called)
             self._seconds["from its return"].append(ended - returned)
-            time.sleep(_REST_SECONDS)
         return sum_of([end for _, end in self._ends])
 
     def ids(self) -> IdArray:
@@ -142,7 +139,6 @@ class _Line:
             begun = time.perf_counter()
             self._results += self._check(ids)
             self.seconds.append(time.perf_counter() - begun)
-            time.sleep(_REST_SECONDS)
         counts = {name: dict(Counter(result[name] for result in self._results)) for name in ("action", "reason")}
         unique = sum(map(len, self._given))
         return Answer(unique=unique, flagged=len(self._results), by_action=counts["action"], by_reason=counts["reason"])
