@@ -113,7 +113,7 @@ def test_a_step_that_ends_in_time_is_let_end(start: Start) -> None:
     assert wait_for_end(running.producer(), batch.id).state is BatchState.COMPLETED
     assert offsets(simulator) == [0]
     assert '"step_preempted"' not in running.log()
-    assert not any(b"upload_job" in held for held in Broker.of(running).unacknowledged())
+    wait_until(lambda: not any(b"upload_job" in held for held in Broker.of(running).unacknowledged()))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
