@@ -20,8 +20,8 @@ ANSWERS = (
         name="answer: length of a line",
         protects="a line without end fills no memory",
         file=ANSWER,
-        old="            if len(rest) > MAX_LINE_BYTES:",
-        new="            if len(rest) < 0:",
+        old="else os.pread(file, MAX_LINE_BYTES + 1, offset)",
+        new="else os.pread(file, 1 << 30, offset)",
         tests=(f"{GUARDS}::test_a_line_without_end_fills_no_memory",),
     ),
     Mutant(
@@ -52,8 +52,8 @@ ANSWERS = (
         name="answer: last line",
         protects="an answer that does not end with a line's end is read to its end",
         file=ANSWER,
-        old="    if rest:\n",
-        new="    if rest and not offset:\n",
+        old="            if not size:",
+        new="            if not size and offset:\n                return\n            if not size:",
         tests=(f"{OF_ALL_LINES}::test_a_damaged_line_is_named_by_its_number",),
     ),
     Mutant(

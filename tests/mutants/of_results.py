@@ -5,15 +5,15 @@ from __future__ import annotations
 from mutants.mutant import WORKERS, Mutant
 
 DOWNLOAD, COLLECTING = f"{WORKERS}/download.py", f"{WORKERS}/pipeline/collecting.py"
-COLLECTION, GROUPS, KINDS, PARTS, SUMMARY = (
-    f"{WORKERS}/results/{name}.py" for name in ("collection", "groups", "kinds", "parts", "summary")
+COLLECTION, GROUPS, KINDS, PARTS, SUMMARY, CHUNKS = (
+    f"{WORKERS}/results/{name}.py" for name in ("collection", "groups", "kinds", "parts", "summary", "chunks")
 )
 TRANSFER, OF_COLLECTION = "integration/test_transfer_download.py", "unit/test_results_collect.py"
 OF_MERGING, OF_TAKING_APART, OF_TALLY = (
     f"unit/test_{name}.py" for name in ("merging", "results_merged", "results_tally")
 )
 OF_DOWNLOAD, GUARDS = "unit/test_download.py", "integration/test_guards_of_results.py"
-THEIRS = "theirs = self._strays.total if len({part.batch_id for part in self._parts}) == 1 else 0"
+THEIRS = "theirs = self._answer.strays.total if len({part.batch_id for part in self._parts}) == 1 else 0"
 
 RESULTS = (
     Mutant(
@@ -195,9 +195,9 @@ RESULTS = (
     Mutant(
         name="results: edge of a range",
         protects="an ID where a range begins is looked for where it is",
-        file=COLLECTION,
-        old='np.searchsorted(self._index.edges, rows["id"], side="right")',
-        new='np.searchsorted(self._index.edges, rows["id"], side="left")',
+        file=CHUNKS,
+        old="np.searchsorted(keys, edges)",
+        new='np.searchsorted(keys, edges, side="right")',
         tests=(f"{OF_COLLECTION}::test_every_id_is_given_to_the_parts_that_hold_it",),
     ),
     Mutant(
@@ -241,19 +241,11 @@ RESULTS = (
         tests=(f"{OF_COLLECTION}::test_every_id_is_given_to_the_parts_that_hold_it",),
     ),
     Mutant(
-        name="results: lines in memory",
-        protects="no line is lost between two passes",
-        file=COLLECTION,
-        old="        self._buckets.flush()\n",
-        new="",
-        tests=(f"{OF_COLLECTION}::test_each_part_gets_its_own_results_sorted",),
-    ),
-    Mutant(
         name="results: rows in memory",
-        protects="no result is lost on its way to its part",
-        file=GROUPS,
-        old="        self._buckets.flush()\n",
-        new="",
+        protects="no line is lost between two passes",
+        file=CHUNKS,
+        old="        self._flush()\n        self._bounds = ",
+        new="        self._bounds = ",
         tests=(f"{OF_COLLECTION}::test_each_part_gets_its_own_results_sorted",),
     ),
     Mutant(
@@ -285,14 +277,14 @@ RESULTS = (
         protects="no batch is charged with errors that may be another's",
         file=COLLECTION,
         old=THEIRS,
-        new="theirs = self._strays.total",
+        new="theirs = self._answer.strays.total",
         tests=(f"{OF_COLLECTION}::test_errors_without_an_id_are_nobodys_where_batches_are_merged",),
     ),
     Mutant(
         name="results: errors of a part",
         protects="no part has more errors than IDs that X said nothing about",
         file=COLLECTION,
-        old="        self._silent -= np.bincount(places, minlength=len(self._silent))\n",
+        old="        self._silent -= np.bincount(found.places, minlength=len(self._silent))\n",
         new="",
         tests=(f"{OF_COLLECTION}::test_errors_without_an_id_make_nothing_compliant",),
     ),

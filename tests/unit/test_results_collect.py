@@ -17,14 +17,14 @@ from complyq_workers.results import (
     PartIds,
     PartUnreadableError,
     ResultsUnreadableError,
-    buckets,
-    collect,
+    chunks,
     index,
     index_ids,
     strays,
     summarize,
     unexpected_values,
 )
+from support.collecting import collect_answer
 
 BASE = 1_265_324_480_517_361_664
 
@@ -53,7 +53,7 @@ class Job:
         answer.write_bytes(b"".join(lines))
         spool = Path(mkdtemp(dir=self.folder))
         asked = index_ids(self.parts, Path(mkdtemp(dir=self.folder)))
-        collection = collect(answer, self.parts, asked, job_type="tweets", spool_dir=spool)
+        collection = collect_answer(answer, self.parts, asked, spool_dir=spool)
         made = {path for files in collection.parts for path in (files.results, files.rejected) if path}
         assert set(spool.iterdir()) == made
         return collection
@@ -241,8 +241,8 @@ def test_part_that_is_not_what_was_stored_is_refused(tmp_path: Path, text: bytes
 
 def test_many_copies_and_long_lines_fit(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """More lines than IDs, and more bytes than memory is meant to hold, are worked through piece by piece."""
-    monkeypatch.setattr(buckets, "_ROWS_AT_ONCE", 7)
-    monkeypatch.setattr(buckets, "_FLUSH_BYTES", 5_000)
+    monkeypatch.setattr(chunks, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(chunks, "_CHUNK_BYTES", 5_000)
     job.part(range(1, 40))
     lines = [line(number, reason=f"r{copy}", note="n" * 2_000) for number in range(1, 60) for copy in range(9)]
     collection = job.collect(random.Random(3).sample(lines, len(lines)))
@@ -319,5 +319,5 @@ def test_beat_is_called_and_may_stop_the_work(job: Job, tmp_path: Path) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        collect(tmp_path / "answer", job.parts, asked, job_type="tweets", spool_dir=spool, beat=beat)
+        collect_answer(tmp_path / "answer", job.parts, asked, spool_dir=spool, beat=beat)
     assert not list(spool.iterdir())

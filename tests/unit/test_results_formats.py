@@ -19,10 +19,11 @@ import pytest
 from complyq_config.settings import ResultsFormat
 from complyq_producer.model import ObjectFormat
 from complyq_producer.stored_lines import stored_lines
-from complyq_workers.results import Collection, PartFiles, PartIds, collect, index_ids
+from complyq_workers.results import Collection, PartFiles, PartIds, index_ids
 from complyq_workers.results.outputs import Packed
 from complyq_workers.results.rows import NO_ROWS
 from complyq_workers.results.table_process import Begin, TableError, TableProcess
+from support.collecting import collect_answer
 
 POSTS = range(1, 3_000)
 
@@ -51,7 +52,7 @@ def collected(folder: Path, results_format: ResultsFormat, lines: Iterable[bytes
     (folder / "answer").write_bytes(b"".join(lines))
     parts = [_part(folder, number, POSTS[number * 1_000 :][:1_000]) for number in range(3)]
     index = index_ids(parts, folder)
-    return collect(folder / "answer", parts, index, job_type="tweets", spool_dir=spool, results_format=results_format)
+    return collect_answer(folder / "answer", parts, index, spool_dir=spool, results_format=results_format)
 
 
 def _part(folder: Path, number: int, ids: range) -> PartIds:
@@ -119,11 +120,13 @@ def test_nothing_is_left_but_the_files_of_parts(tmp_path: Path) -> None:
 COLLECT = """
 import sys
 from pathlib import Path
-from complyq_workers.results import PartIds, collect, index_ids
+from complyq_workers.results import AnswerRows, PartIds, collect, index_ids
 folder = Path(sys.argv[1])
 parts = [PartIds("b", 0, lambda: (folder / "ids").open("rb"))]
 index = index_ids(parts, folder)
-found = collect(folder / "answer", parts, index, job_type="tweets", spool_dir=folder, results_format="both")
+answer = AnswerRows("tweets", folder)
+answer.read(folder / "answer")
+found = collect(answer, parts, index, spool_dir=folder, results_format="both")
 print(found.parts[0].also[0].packed.lines, *sorted({"pyarrow", "pandas"} & set(sys.modules)))
 """
 

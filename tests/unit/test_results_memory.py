@@ -16,7 +16,7 @@ TIMES = b'"created_at":"2019-10-29T17:02:47.000Z","redacted_at":"2020-07-29T17:0
 A_LITTLE = 1.3
 MEASURE = """
 import io, pathlib, re, sys
-from complyq_workers.results import PartIds, collect, index_ids
+from complyq_workers.results import AnswerRows, PartIds, collect, index_ids
 folder, count = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 ids = folder / "ids"
 size = ids.stat().st_size // count
@@ -33,7 +33,9 @@ def part(number):
 parts = [part(number) for number in range(count)]
 before = peak()
 asked = index_ids(parts, folder)
-collection = collect(folder / "answer", parts, asked, job_type="tweets", spool_dir=folder)
+answer = AnswerRows("tweets", folder)
+answer.read(folder / "answer")
+collection = collect(answer, parts, asked, spool_dir=folder)
 print(sum(part.summary.count for part in collection.parts), peak() - before)
 """
 

@@ -21,8 +21,7 @@ from complyq_workers.results import (
     PartIds,
     PartMissingError,
     answer,
-    buckets,
-    collect,
+    chunks,
     groups,
     index,
     index_ids,
@@ -32,6 +31,7 @@ from complyq_workers.results import (
 from complyq_workers.results import parts as stored_parts
 from complyq_workers.results.parse import id_number, parse_line
 from complyq_workers.together import in_threads
+from support.collecting import collect_answer
 
 RANKS = {"delete": 4, "rehydrate": 3, "scrub_geo": 2, None: 1}
 IDS = st.one_of(st.integers(1, 40), st.integers(2**64 - 20, 2**64 - 1))
@@ -118,7 +118,7 @@ def split(job: list[list[list[int]]], answer: list[bytes]) -> Split:
         (folder / "answer").write_bytes(b"".join(answer))
         parts = parts_of(job)
         asked = index_ids(parts, folder)
-        collection = collect(folder / "answer", parts, asked, job_type="tweets", spool_dir=folder)
+        collection = collect_answer(folder / "answer", parts, asked, spool_dir=folder)
         counts = Counts(collection.lines, collection.repeated, collection.foreign, collection.unattributed)
         return [lines_of(files) for files in collection.parts], counts
 
@@ -135,8 +135,8 @@ def small_scale() -> Iterator[None]:
             (stored_parts, "_GROUP_BYTES", 60),
             (writing, "_SLICE_BYTES", 300),
             (answer, "_BLOCK_BYTES", 500),
-            (buckets, "_ROWS_AT_ONCE", 4),
-            (buckets, "_FLUSH_BYTES", 600),
+            (chunks, "_ROWS_AT_ONCE", 4),
+            (chunks, "_CHUNK_BYTES", 600),
         ):
             patch.setattr(module, name, value)
         yield

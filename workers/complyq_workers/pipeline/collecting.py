@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +32,7 @@ from complyq_workers.pipeline.step import Outcome, again, done
 from complyq_workers.pipeline.storing import DifferentResultsError, store_part
 from complyq_workers.pipeline.windows import results_are_gone
 from complyq_workers.results import (
+    AnswerRows,
     PartUnreadableError,
     ResultsUnreadableError,
     index_ids,
@@ -133,21 +134,27 @@ def _download_url(ports: Ports, job: JobView) -> str:
 
 
 def _take_apart(ports: Ports, job: JobView, plan: Plan, folder: Path, lease: StepLease) -> Collection:
-    """Download X's answer, while the IDs are read that were asked for, and give each part its own."""
-    url, answer, parts = _download_url(ports, job), folder / "answer.jsonl", part_ids(ports, plan)
-    downloading = partial(_download, ports, job, url, answer, lease)
-    reading = partial(index_ids, parts, folder, together=ports.together, beat=lease.check)
-    works: list[Callable[[], IdIndex | None]] = [downloading, reading]
-    _, index = ports.together(lambda work: work(), works)
-    return take_apart(
-        answer,
-        parts,
-        cast("IdIndex", index),
-        job_type=job.keys.type,
-        spool_dir=folder,
-        results_format=ports.limits.results_format,
-        beat=lease.check,
-    )
+    """Download and read X's answer, while the IDs are read that were asked for, and give each part its own."""
+    url, parts = _download_url(ports, job), part_ids(ports, plan)
+    with closing(AnswerRows(job.keys.type, folder)) as answer:
+        works: list[Callable[[], IdIndex | None]] = [
+            partial(_read_answer, ports, job, url, answer, folder / "answer.jsonl", lease),
+            partial(index_ids, parts, folder, together=ports.together, beat=lease.check),
+        ]
+        _, index = ports.together(lambda work: work(), works)
+        return take_apart(
+            answer,
+            parts,
+            cast("IdIndex", index),
+            spool_dir=folder,
+            results_format=ports.limits.results_format,
+            beat=lease.check,
+        )
+
+
+def _read_answer(ports: Ports, job: JobView, url: str, answer: AnswerRows, into: Path, lease: StepLease) -> None:
+    _download(ports, job, url, into, lease)
+    answer.read(into, lease.check)
 
 
 def _wanted(ports: Ports, job: JobView, collection: Collection) -> Sequence[PartFiles]:

@@ -1,5 +1,6 @@
 """X's answer, read a few megabytes at a time: most lines as tables, the others one by one."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from complyq_workers.results.parse import MAX_LINE_BYTES, UnreadableLineError, i
 from complyq_workers.results.rows import ROW
 from complyq_workers.results.shapes import UNSHAPED, Shape, Shapes, skeleton
 
-_BLOCK_BYTES = 2 << 20
+_BLOCK_BYTES = 3 << 20
 _EXCERPT_BYTES = 120
 _LINE_FEED, _ZERO = 10, 48
 _ID_COLUMNS = 24
@@ -29,11 +30,19 @@ _MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, *[0] 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some whole lines of the answer; the first of them begins at this byte."""
+    """Some whole lines of the answer.
+
+    Attributes:
+        path: of the answer.
+        offset: where in it the first line begins.
+        text: the lines, and what else was read behind them.
+        size: bytes of the lines.
+    """
 
     path: Path
     offset: int
     text: bytes
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +78,22 @@ class Said:
 
 
 def read_blocks(path: Path) -> Iterator[Block]:
-    """The answer in blocks that end with a line's end."""
-    offset, rest = 0, b""
+    """The answer in blocks; a line that a block's end cuts is read again with the next one, which spares a copy of all."""
+    offset = 0
     with path.open("rb", buffering=0) as file:
-        while data := file.read(_BLOCK_BYTES):
-            text, newline, rest = (rest + data).rpartition(b"\n")
-            if len(rest) > MAX_LINE_BYTES:  # no more of it is read than shows that it is too long
-                text, newline, rest = text + newline + rest, b"\n", b""
-            if newline:
-                yield Block(path, offset, text + newline)
-                offset += len(text) + 1
-    if rest:
-        yield Block(path, offset, rest + b"\n")
+        while text := _read(file.fileno(), offset):
+            size = text.rfind(b"\n") + 1
+            if not size:
+                yield Block(path, offset, text + b"\n", len(text) + 1)
+                return
+            yield Block(path, offset, text, size)
+            offset += size
+
+
+def _read(file: int, offset: int) -> bytes:
+    """A block; but of a last line without its newline, or one that is too long, only what is needed to see that."""
+    text = os.pread(file, _BLOCK_BYTES, offset)
+    return text if b"\n" in text else os.pread(file, MAX_LINE_BYTES + 1, offset)
 
 
 class Reader:
@@ -97,7 +110,7 @@ class Reader:
         Raises:
             ResultsUnreadableError: at a damaged line: it is never taken for "compliant".
         """
-        text = np.frombuffer(block.text, np.uint8)
+        text = np.frombuffer(block.text, np.uint8, block.size)
         ends = np.flatnonzero(text == _LINE_FEED)
         starts = np.concatenate([[0], ends[:-1] + 1])
         tables = _Tables(len(starts))
@@ -114,7 +127,7 @@ class Reader:
 
     def _shapes_of(self, block: Block) -> npt.NDArray[np.uint16]:
         lines = skeleton(block.text).split(b"\n")
-        lines.pop()
+        lines.pop()  # what is behind the last newline
         return np.fromiter(map(self._shapes.__getitem__, lines), np.uint16, len(lines))
 
     def _completed(self, rows: RowArray, block: Block, unread: PlaceArray, starts: IntArray, ends: IntArray) -> Said:

@@ -1,8 +1,8 @@
 """X's answer about one job, given to the parts it belongs to, in bounded memory.
 
-Lines are read once and spread over files by the value of their ID; then range by range the strongest line of each
-ID is found and given to every part that holds the ID, in files that many parts share; at last group by group the
-parts are told apart, and each is compressed and counted.
+Lines are read once and kept on disk as rows that are sorted chunk by chunk, while the IDs are read that were asked for;
+then range by range of IDs the strongest line of each is found and given to every part that holds the ID, in a file that
+many parts share; at last group by group the parts are told apart, and each is compressed and counted.
 """
 
 import itertools
@@ -20,25 +20,18 @@ import numpy.typing as npt
 from complyq_config.settings import ResultsFormat
 from complyq_producer.ids.values import IdArray
 from complyq_producer.model import ObjectFormat
-from complyq_workers.results.answer import Reader, Said, read_blocks
-from complyq_workers.results.buckets import Buckets
+from complyq_workers.results.answer_rows import AnswerRows
 from complyq_workers.results.groups import PartGroup, PartGroups
 from complyq_workers.results.index import IdIndex
-from complyq_workers.results.kinds import REJECTED_RANK, UNTOLD, Kinds
+from complyq_workers.results.kinds import REJECTED_RANK, UNTOLD
 from complyq_workers.results.lines import Lines, RowArray, in_pieces, joined, pick
 from complyq_workers.results.outputs import Packed, pack
-from complyq_workers.results.parts import Beat, IdBlock, PartIds, read_parts
+from complyq_workers.results.parts import Beat, PartIds, PlaceArray, read_parts
 from complyq_workers.results.rows import NO_ROWS
-from complyq_workers.results.shapes import Shapes
-from complyq_workers.results.strays import StrayErrors
 from complyq_workers.results.strongest import strongest
 from complyq_workers.results.summary import PartSummary, Tally
 from complyq_workers.results.table_process import Begin, TableError, TableProcess
-from complyq_workers.results.writing import LineWriter
 from complyq_workers.together import Together, ahead, one_by_one
-
-_EXAMPLES = 5
-_EXAMPLE_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +106,10 @@ def index_ids(
 
 
 def collect(
-    answer: Path,
+    answer: AnswerRows,
     parts: Sequence[PartIds],
     index: IdIndex,
     *,
-    job_type: str,
     spool_dir: Path,
     results_format: ResultsFormat = "jsonl",
     beat: Beat = lambda: None,
@@ -125,22 +117,20 @@ def collect(
     """Turn X's complete answer into the results of each part.
 
     Args:
-        answer: the downloaded file, newline-delimited JSON in any order.
+        answer: what X said; it has been read.
         parts: what the job asked about.
         index: the IDs of these parts.
-        job_type: "tweets" or "users".
         spool_dir: an existing folder on disk of this job's own. The parts' files are left in it.
         results_format: what results are to be stored as; all but "jsonl" needs pyarrow.
         beat: called every few megabytes, to renew a lease or to stop by raising.
 
     Raises:
-        ResultsUnreadableError: a line is damaged; nothing of the answer counts.
         TableError: results could not be written as Parquet.
     """
     with TemporaryDirectory(prefix="collect-", dir=spool_dir) as name, ExitStack() as files:
         folder = Path(name)
         wanted = _Wanted(results_format, spool_dir, folder, files)
-        return _Collector(parts, index, folder, files, job_type, beat).run(answer, wanted)
+        return _Collector(answer, parts, index, folder, files, beat).run(wanted)
 
 
 class _Wanted:
@@ -152,99 +142,111 @@ class _Wanted:
         self.tables = files.enter_context(closing(TableProcess(folder))) if results_format != "jsonl" else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What counts of the answer about a range of IDs.
+
+    Attributes:
+        places: of the parts that ask for them, and
+        rows: what each of these gets, ascending by ID.
+        repeated: how many rows lost to others.
+        unasked: rows about IDs of nobody, as they were read.
+    """
+
+    places: PlaceArray
+    rows: RowArray
+    repeated: int
+    unasked: list[RowArray]
+
+
 class _Collector:
     def __init__(
-        self, parts: Sequence[PartIds], index: IdIndex, folder: Path, files: ExitStack, job_type: str, beat: Beat
+        self,
+        answer: AnswerRows,
+        parts: Sequence[PartIds],
+        index: IdIndex,
+        folder: Path,
+        files: ExitStack,
+        beat: Beat,
     ) -> None:
+        self._answer = answer
         self._parts = parts
         self._index = index
         self._beat = beat
-        self._job_type = job_type
-        self._kinds = Kinds()
-        self._shapes = Shapes(job_type, self._kinds)
-        self._reader = Reader(job_type, self._kinds, self._shapes)
-        self._odd_lines = folder / "odd"
-        self._writer = files.enter_context(closing(LineWriter(self._shapes, self._odd_lines)))
-        self._buckets = files.enter_context(closing(Buckets(folder / "ranges", index.ranges)))
         self._groups = files.enter_context(closing(PartGroups(index.counts, folder / "groups")))
-        self._strays = StrayErrors(job_type)
-        self._foreign_examples: list[str] = []
-        self._lines = self._foreign = self._repeated = 0
+        self._repeated = 0
         # IDs of each part for which X gave neither a result nor an error of their own.
         self._silent = index.counts.copy()
 
-    def run(self, answer: Path, wanted: _Wanted) -> Collection:
-        for said in ahead(self._reader.read, read_blocks(answer)):
+    def run(self, wanted: _Wanted) -> Collection:
+        answer = self._answer
+        answer.cut(self._index.edges)
+        for found in ahead(self._sorted_out, range(self._index.ranges)):
             self._beat()
-            self._spread(said)
-        self._buckets.flush()
-        for value_range in range(self._index.ranges):
-            self._beat()
-            self._sort_out(value_range, self._index.load(value_range))
+            self._take(found)
         shares = self._shares()
         self._begin_tables(wanted.tables)
-        finish = _Finish(self._parts, self._kinds, self._writer, self._strays, shares, wanted, self._beat)
+        finish = _Finish(self._parts, answer, shares, wanted, self._beat)
         files = tuple(itertools.chain.from_iterable(ahead(finish.group, self._groups.groups())))
         return Collection(
             parts=files,
-            lines=self._lines,
+            lines=answer.count,
             repeated=self._repeated,
-            foreign=self._foreign,
-            foreign_examples=tuple(self._foreign_examples),
-            unattributed=self._strays.total - shares[-1].stop if shares else 0,
+            foreign=answer.foreign.total,
+            foreign_examples=answer.foreign.examples,
+            unattributed=answer.strays.total - shares[-1].stop if shares else 0,
         )
 
-    def _spread(self, said: Said) -> None:
-        """Pass one: every line into the bucket of its ID."""
-        self._lines += said.lines
-        for line in said.strays:
-            self._strays.add(line)
-        self._set_aside(said.foreign)
-        for rows in (said.rows, self._writer.keep(said.odd)):
-            ranges = np.searchsorted(self._index.edges, rows["id"], side="right")
-            self._buckets.add(ranges.astype(np.uint16), rows)
-
-    def _sort_out(self, value_range: int, asked: IdBlock) -> None:
-        """Pass two: of one range of IDs the strongest lines, to every part that holds their ID."""
-        winners = self._winners(value_range, asked.ids)
+    def _sorted_out(self, value_range: int) -> _Range:
+        """Of one range of IDs the strongest lines, for every part that holds their ID."""
+        asked = self._index.load(value_range)
+        winners, repeated, unasked = self._winners(value_range, asked.ids)
         firsts, ends = (np.searchsorted(asked.ids, winners["id"], side=side) for side in ("left", "right"))
         holders = ends - firsts
+        if (holders == 1).all():
+            return _Range(asked.places[firsts], winners, repeated, unasked)
         # Of each winner all places from its first one on: a running number, less what ran before.
         shared = np.repeat(np.arange(len(winners)), holders)
         before = np.cumsum(holders) - holders
         places = asked.places[np.arange(len(shared)) + (firsts - before)[shared]]
-        self._groups.add(places, pick(winners, shared))
-        self._silent -= np.bincount(places, minlength=len(self._silent))
+        return _Range(places, pick(winners, shared), repeated, unasked)
 
-    def _winners(self, value_range: int, asked: IdArray) -> RowArray:
-        winners = NO_ROWS
-        for rows in self._buckets.rows(value_range):
+    def _winners(self, value_range: int, asked: IdArray) -> tuple[RowArray, int, list[RowArray]]:
+        winners, repeated, unasked = NO_ROWS, 0, []
+        for rows in self._answer.rows(value_range):
             known = _is_in(rows["id"], asked)
-            self._set_aside_rows(pick(rows, ~known))
-            rivals = joined([winners, pick(rows, known)])
-            winners = strongest(rivals, self._writer)
-            self._repeated += len(rivals) - len(winners)
+            if known.all():
+                ours = rows
+            else:
+                ours = pick(rows, known)
+                unasked.append(pick(rows, ~known))
+            rivals = joined([winners, ours]) if len(winners) else ours
+            winners = strongest(rivals, self._answer.writer)
+            repeated += len(rivals) - len(winners)
             self._beat()
-        return winners
+        return winners, repeated, unasked
 
-    def _set_aside_rows(self, rows: RowArray) -> None:
+    def _take(self, found: _Range) -> None:
+        self._groups.add(found.places, found.rows)
+        self._silent -= np.bincount(found.places, minlength=len(self._silent))
+        self._repeated += found.repeated
+        for rows in found.unasked:
+            self._set_aside(rows)
+
+    def _set_aside(self, rows: RowArray) -> None:
         """Count lines about no ID of ours: results are foreign, errors may stand for IDs that X misread."""
         rejected = rows["rank"] == REJECTED_RANK
-        self._set_aside([str(identifier) for identifier in rows["id"][~rejected].tolist()])
-        for piece in self._writer.lines(pick(rows, rejected)):
+        self._answer.foreign.add([str(identifier) for identifier in rows["id"][~rejected].tolist()])
+        for piece in self._answer.writer.lines(pick(rows, rejected)):
             for line in piece.data.tobytes().splitlines(keepends=True):
-                self._strays.add(line)
-
-    def _set_aside(self, foreign: list[str]) -> None:
-        self._foreign += len(foreign)
-        room = _EXAMPLES - len(self._foreign_examples)
-        self._foreign_examples += [identifier[:_EXAMPLE_LENGTH] for identifier in foreign[:room]]
+                self._answer.strays.add(line)
 
     def _begin_tables(self, tables: TableProcess | None) -> None:
-        """Tell what rows refer to, once all lines are read."""
+        """Tell what rows refer to."""
         if tables:
-            self._writer.flush()
-            tables.begin(Begin(self._job_type, self._kinds.pairs(), self._shapes.learned(), self._odd_lines))
+            answer = self._answer
+            answer.writer.flush()
+            tables.begin(Begin(answer.job_type, answer.kinds.pairs(), answer.shapes.learned(), answer.odd_lines))
 
     def _shares(self) -> list[slice]:
         """Which of the errors without an ID count against each part.
@@ -252,7 +254,7 @@ class _Collector:
         They count against a job's only batch, as far as it has IDs that X said nothing about. They go to the first
         parts: which IDs they were is unknown, but that they were not checked must show.
         """
-        theirs = self._strays.total if len({part.batch_id for part in self._parts}) == 1 else 0
+        theirs = self._answer.strays.total if len({part.batch_id for part in self._parts}) == 1 else 0
         ends = np.minimum(np.cumsum(self._silent), theirs).tolist()
         return [slice(first, end) for first, end in pairwise([0, *ends])]
 
@@ -262,9 +264,7 @@ class _Finish:
     """Pass three: the objects of each part."""
 
     parts: Sequence[PartIds]
-    kinds: Kinds
-    writer: LineWriter
-    strays: StrayErrors
+    answer: AnswerRows
     shares: list[slice]
     wanted: _Wanted
     beat: Beat
@@ -287,8 +287,8 @@ class _Finish:
 
     def _results(self, place: int, rows: Callable[[], Iterator[RowArray]], tally: Tally) -> Iterator[ResultsFile]:
         """The part's results in each format that is wanted, counted on the way."""
-        told = self.writer.lines if self.wanted.lines else self.writer.outlines
-        counted = tally.counted(itertools.chain.from_iterable(map(told, rows())), self.kinds)
+        told = self.answer.writer.lines if self.wanted.lines else self.answer.writer.outlines
+        counted = tally.counted(itertools.chain.from_iterable(map(told, rows())), self.answer.kinds)
         if self.wanted.lines:
             path = self._path("results", place)
             yield ResultsFile(path, ObjectFormat.JSON_LINES, pack(counted, path, self.beat))
@@ -300,7 +300,9 @@ class _Finish:
 
     def _pack_errors(self, place: int, rows: Iterator[RowArray], path: Path) -> int:
         """Write what X answered with an error, if it did; return how many lines that are."""
-        errors = itertools.chain(itertools.chain.from_iterable(map(self.writer.lines, rows)), self._strays(place))
+        errors = itertools.chain(
+            itertools.chain.from_iterable(map(self.answer.writer.lines, rows)), self._strays(place)
+        )
         first = next(errors, None)
         return pack(itertools.chain([first], errors), path, self.beat).lines if first else 0
 
@@ -311,7 +313,7 @@ class _Finish:
 
     def _strays(self, place: int) -> Iterator[Lines]:
         share = self.shares[place]
-        return in_pieces(self.strays.lines(share.start, share.stop - share.start), UNTOLD)
+        return in_pieces(self.answer.strays.lines(share.start, share.stop - share.start), UNTOLD)
 
     def _path(self, kind: str, place: int, format_: ObjectFormat = ObjectFormat.JSON_LINES) -> Path:
         part = self.parts[place]

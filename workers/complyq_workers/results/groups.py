@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from complyq_workers.results.buckets import Buckets
+from complyq_workers.results.chunks import Chunks
 from complyq_workers.results.lines import RowArray, joined, pick
 from complyq_workers.results.parts import PlaceArray
 from complyq_workers.results.rows import NO_ROWS
@@ -26,24 +26,24 @@ class PartGroups:
     def __init__(self, counts: npt.NDArray[np.int64], path: Path) -> None:
         """Group parts by how many IDs each of them holds; rows go to a new file."""
         self._bounds = [*_first_places(counts), len(counts)]
-        groups = len(self._bounds) - 1
-        self._group_of = np.repeat(np.arange(groups, dtype=np.uint16), np.diff(self._bounds))
-        self._buckets = Buckets(path, groups)
+        self._count = len(self._bounds) - 1
+        self._group_of = np.repeat(np.arange(self._count, dtype=np.uint16), np.diff(self._bounds))
+        self._chunks = Chunks(path, np.uint16, in_order=True)
 
     def close(self) -> None:
-        """Close the file."""
-        self._buckets.close()
+        """Close the files."""
+        self._chunks.close()
 
     def add(self, places: PlaceArray, rows: RowArray) -> None:
         """Give each part at `places` its row; called with ever higher IDs."""
         rows["place"] = places
-        self._buckets.add(self._group_of[places], rows)
+        self._chunks.add(self._group_of[places], rows)
 
     def groups(self) -> Iterator["PartGroup"]:
         """All groups, in order of their parts."""
-        self._buckets.flush()
+        self._chunks.cut(np.arange(1, self._count, dtype=np.uint16))
         for number, (first, end) in enumerate(pairwise(self._bounds)):
-            yield PartGroup(first, end, partial(self._buckets.rows, number))
+            yield PartGroup(first, end, partial(self._chunks.rows, number))
 
 
 @dataclass(frozen=True, slots=True)

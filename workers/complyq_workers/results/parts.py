@@ -108,8 +108,10 @@ def _streamed(parts: Sequence[PartIds], place: int) -> Iterator[IdBlock]:
     with _opened(part) as stream:
         for data in iter(partial(stream.read, _BLOCK_BYTES), b""):
             length += len(data)
-            lines, newline, rest = (rest + data).rpartition(b"\n")
-            ids = _numbers(part, lines + newline)
+            text = rest + data
+            end = text.rfind(b"\n") + 1
+            lines, rest = text[:end], text[end:]
+            ids = _numbers(part, lines)
             if len(ids):
                 yield IdBlock(ids, np.full(len(ids), place, np.uint32))
     _require_whole(part, length, rest or b"\n")

@@ -1,13 +1,15 @@
-"""Errors of X that name none of our IDs: we know how many IDs they stand for, not which."""
+"""What X says that is about none of our IDs: errors, of which we know how many IDs they stand for, and results of others."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 from complyq_producer.results import Rejected
 
 _KEPT_LINES = 4_096
 _MAX_LINE_BYTES = 1_024
+_EXAMPLES = 5
+_EXAMPLE_LENGTH = 64
 
 
 class StrayErrors:
@@ -44,3 +46,17 @@ class StrayErrors:
     def _forget_last(self) -> None:
         for line in sorted(self._counts)[_KEPT_LINES:]:
             del self._counts[line]
+
+
+class ForeignIds:
+    """Counts results about IDs that nobody asked for, and keeps the first of these IDs."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.examples: tuple[str, ...] = ()
+
+    def add(self, identifiers: Sequence[str]) -> None:
+        """Count what some results call their ID."""
+        self.total += len(identifiers)
+        room = _EXAMPLES - len(self.examples)
+        self.examples += tuple(identifier[:_EXAMPLE_LENGTH] for identifier in identifiers[:room])

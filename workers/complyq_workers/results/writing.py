@@ -17,7 +17,7 @@ from complyq_workers.results.rows import ROW
 from complyq_workers.results.shapes import UNSHAPED, Shapes
 
 _ODD_ROW = np.dtype([*ROW.descr[:-1], ("start", "<i8"), ("length", "<u4"), ("rest", f"V{ROW['slots'].itemsize - 12}")])
-_SLICE_BYTES = 1 << 20
+_SLICE_BYTES = 4 << 20
 _NO_TEXT: ByteArray = np.empty(0, np.uint8)
 
 
@@ -42,7 +42,7 @@ class LineWriter:
         return np.array(rows, _ODD_ROW).view(ROW)
 
     def lines(self, rows: RowArray) -> Iterator[Lines]:
-        """The lines of these rows, in their order, about a megabyte at a time."""
+        """The lines of these rows, in their order, about four megabytes at a time."""
         self.flush()
         return itertools.starmap(self._written, self.slices(rows))
 
@@ -53,7 +53,7 @@ class LineWriter:
         return iter([Lines(_NO_TEXT, self._lengths(rows), rows["kind"])])
 
     def slices(self, rows: RowArray) -> Iterator[tuple[RowArray, IntArray]]:
-        """Rows and the lengths of their lines, so many at a time as have about a megabyte of text."""
+        """Rows and the lengths of their lines, so many at a time as have about four megabytes of text."""
         lengths = self._lengths(rows)
         blocks = np.cumsum(lengths) // _SLICE_BYTES
         firsts = np.flatnonzero(np.diff(blocks, prepend=-1)).tolist()
