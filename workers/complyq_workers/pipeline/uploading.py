@@ -161,8 +161,12 @@ def _resume(run: _Upload, session_uri: str, *, is_new: bool = False) -> Delivere
         is_new=is_new,
         pace=run.pace,
     )
+    return _verified(run, delivered)
+
+
+def _verified(run: _Upload, delivered: Delivered) -> Delivered:
     if not delivered.verified:
-        verify_hashes(run.payload.open, total, delivered.hashes, pace=run.pace)
+        verify_hashes(run.payload.open, run.payload.total, delivered.hashes, pace=run.pace)
     return delivered
 
 
@@ -173,7 +177,9 @@ def _put(run: _Upload, url: str, *, direct: bool) -> Delivered:
         if status not in {JobStatus.CREATED, ""}:
             raise _XHasItError(f"the job is {status!r}")
     try:
-        return put_whole(run.ports.transport, url, run.payload.open, run.payload.total, direct=direct, pace=run.pace)
+        payload, pace = run.payload, run.pace
+        delivered = put_whole(run.ports.transport, url, payload.open, payload.total, direct=direct, pace=pace)
+        return _verified(run, delivered)
     except UploadPausedError as error:
         raise _TooSlowError(str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import structlog
 
-from complyq_workers.upload.body import BLOCK_BYTES, PayloadBody, RunningDigest
+from complyq_workers.upload.body import BLOCK_BYTES, PayloadBody, RunningDigest, require_same
 from complyq_workers.upload.errors import (
     CorruptUploadError,
     PayloadMismatchError,
@@ -126,7 +127,7 @@ def resume(
         pace: How long, and how patiently.
 
     Returns:
-        What the server stored. Where `verified` is false, parts were sent by earlier runs: use `verify_hashes`.
+        What the server stored. Where `verified` is false, parts were sent by earlier runs, or only an MD5 was given: use `verify_hashes`.
 
     Raises:
         SessionGoneError, WindowExpiredError, TooLargeError, UploadRefusedError, CorruptUploadError: It cannot go on.
@@ -174,16 +175,21 @@ def verify_hashes(source: Source, total: int, hashes: Hashes, *, pace: Pace | No
         CorruptUploadError: The server stored other bytes.
         PayloadMismatchError: The source holds another number of bytes.
     """
-    digest, payload = RunningDigest(), _Payload(source, total, pace or Pace())
+    digest, md5, payload = RunningDigest(), hashlib.md5(usedforsecurity=False), _Payload(source, total, pace or Pace())
     if hashes.length is not None and hashes.length != total:
         raise CorruptUploadError(f"The server stored {hashes.length} bytes of a payload of {total}.")
+    if hashes.crc32c is None and hashes.md5 is None:
+        return False
     with source(0) as stream:
         while block := stream.read(BLOCK_BYTES):
             digest.update(block)
+            md5.update(block)
             payload.step(digest.position)
     if digest.position != total:
         raise PayloadMismatchError(f"The stored payload has {digest.position} bytes instead of {total}.")
-    return digest.verify(hashes, total)
+    if hashes.md5 is not None:
+        require_same(hashes.md5, md5.digest())
+    return digest.verify(hashes, total) or hashes.md5 is not None
 
 
 @dataclass(frozen=True, slots=True)
