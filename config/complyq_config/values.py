@@ -4,6 +4,13 @@ import ipaddress
 from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit
 
+from complyq_config.amqp_address import AMQP_SCHEMES, AmqpAddress
+from complyq_config.redis_address import REDIS_SCHEMES, SENTINEL_SCHEMES, RedisAddress
+from complyq_config.splitting import split_url
+
+MIN_GUESSABLE = 16
+"""Characters of a token that can be tried over the network."""
+
 
 def web_base(url: str) -> str:
     """Check the base URL of an HTTP API and return it without a trailing slash.
@@ -44,6 +51,45 @@ def service_url(url: str, schemes: Iterable[str]) -> str:
     return url
 
 
+def redis_url(url: str) -> str:
+    """Check the URL of a Redis and return it.
+
+    Raises:
+        ValueError: It is not redis://, rediss://, unix:// or sentinel(s)://, or what follows cannot be used.
+    """
+    if _scheme(url) not in REDIS_SCHEMES | {"unix"}:
+        raise ValueError("must be a URL that starts with redis://, rediss://, unix://, sentinel:// or sentinels://")
+    RedisAddress.parse(url)
+    return url
+
+
+def broker_url(url: str) -> str:
+    """Check the URL of Celery's broker and return it.
+
+    Raises:
+        ValueError: It is neither a Redis with an address nor one or several RabbitMQ, or what follows cannot be used.
+    """
+    if _scheme(url) in REDIS_SCHEMES:
+        RedisAddress.parse(url)
+    elif _scheme(url) in AMQP_SCHEMES:
+        AmqpAddress.parse(url)
+    else:
+        schemes = "redis://, rediss://, sentinel://, sentinels://, amqp:// or amqps://"
+        raise ValueError(f"must be a URL that starts with {schemes}")
+    return url
+
+
+def events_url(url: str) -> str:
+    """Check the scheme of the results queue's URL and return it; the rest is read where events are.
+
+    Raises:
+        ValueError: It names no results queue.
+    """
+    if _scheme(url) in SENTINEL_SCHEMES:  # with several hosts: no ordinary URL
+        return url
+    return service_url(url, ["redis", "rediss", "unix", "sqs", "amqp", "amqps"])
+
+
 def store_url(url: str) -> str:
     """Check where objects are kept and return it.
 
@@ -71,6 +117,18 @@ def secret_word(value: str) -> str:
     return word
 
 
+def long_secret_word(value: str) -> str:
+    """Check a token that somebody could try to guess, and return it as `secret_word` does.
+
+    Raises:
+        ValueError: It is no token, or has fewer than 16 characters.
+    """
+    word = secret_word(value)
+    if len(word) < MIN_GUESSABLE:
+        raise ValueError(f"must have at least {MIN_GUESSABLE} characters, so that nobody guesses it")
+    return word
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address means this machine, without asking DNS."""
     if host == "localhost" or host.endswith(".localhost"):
@@ -79,6 +137,10 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _scheme(url: str) -> str:
+    return split_url(url, one_host=False).scheme
 
 
 def _split(url: str, allowed: str) -> SplitResult:

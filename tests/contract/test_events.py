@@ -181,8 +181,11 @@ def test_settings_choose_the_queue(redis_server: str) -> None:  # noqa: F811 - t
     publisher.close()
 
 
-def test_queue_of_another_kind_is_refused_without_its_password() -> None:
-    """A queue that this version does not know is a wrong setting; the message shows no secret."""
+@pytest.mark.parametrize(
+    "url", ["amqp://user:secret@host/?exchnge=x", "sqs://user:secret@queue", "redis://user:secret@host/0?stream="]
+)
+def test_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
+    """A wrong address of a results queue is a wrong setting; the message shows no secret."""
     with pytest.raises(ConfigurationError, match="COMPLYQ_EVENTS_URL") as caught:
-        open_publisher(load_settings(events_url="amqp://user:secret@host/?exchange=x"))
+        open_publisher(load_settings(events_url=url))
     assert "secret" not in str(caught.value)

@@ -1,7 +1,7 @@
 """What a listener owes to the others of its group: an event that it had in hand when it left is not lost."""
 
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 from uuid import uuid4
 
@@ -9,8 +9,7 @@ import msgspec
 import pytest
 import redis
 
-from complyq_producer import listening
-from complyq_producer.listening import Event
+from complyq_producer.listening import Listener, listen
 
 NAMESPACE = "tests"
 
@@ -26,12 +25,11 @@ class Stream:
             client.xadd(self.name, {"event": _body(f"e{number}")})
 
     @contextmanager
-    def listen(self, consumer: str, *, claim_seconds: float = 300.0) -> Iterator[Iterator[Event]]:
+    def listen(self, consumer: str, *, claim_seconds: float = 300.0) -> Iterator[Listener]:
         """Listen as one consumer of the group."""
-        found = listening.listen(
+        with listen(
             self._url, consumer=consumer, namespace=NAMESPACE, block_seconds=0.1, claim_seconds=claim_seconds
-        )
-        with closing(cast("Generator[Event]", found)) as events:
+        ) as events:
             yield events
 
     def leave_with_the_first(self) -> None:
@@ -78,5 +76,5 @@ def test_another_listener_gets_what_one_had_in_hand_for_too_long(stream: Stream)
 def test_a_listener_that_leaves_takes_nothing_with_it(stream: Stream) -> None:
     """Its place in the group stays until what it had in hand is done."""
     stream.leave_with_the_first()
-    pending = cast("dict[str, int]", stream.client.xpending(stream.name, "complyq"))
+    pending = cast("dict[str, int]", stream.client.xpending(stream.name, f"complyq@{NAMESPACE}"))
     assert pending["pending"] == 1

@@ -12,7 +12,7 @@ import redis
 
 from complyq_config.errors import ConfigurationError
 from complyq_producer.errors import EventsError
-from complyq_producer.listening import Event, StreamAddress, listen
+from complyq_producer.listening import Event, Listener, StreamAddress, listen
 from support.redis_server import RedisServer, redis_server, running_redis_server  # noqa: F401 - a fixture is used by its name
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -46,7 +46,7 @@ class Stream:
         for event_id in event_ids:
             self.client.xadd(self.name, {"event": body(event_id, **fields)})
 
-    def listen(self, **options: Any) -> Iterator[Event]:
+    def listen(self, **options: Any) -> Listener:
         """A listener that waits for short times only."""
         listener = listen(self.url, **{"namespace": "default", "block_seconds": 0.05, **options})
         self._listeners.append(listener)
@@ -126,7 +126,7 @@ def test_leaving_the_loop_leaves_the_event(stream: Stream) -> None:
     stream.add("e1", "e2")
     first = stream.listen(consumer="worker-a")
     assert ids(first, 1) == ["e1"]
-    first.close()  # type: ignore[attr-defined] # a generator
+    first.close()
     assert ids(stream.listen(consumer="worker-a"), 2) == ["e1", "e2"]
 
 
@@ -176,7 +176,7 @@ def test_listener_that_ends_leaves_no_trace_in_the_group(stream: Stream) -> None
     stream.add("e1", "e2")
     listener = stream.listen(consumer="done")
     assert ids(listener, 2) == ["e1", "e2"]
-    listener.close()  # type: ignore[attr-defined] # a generator
+    listener.close()
     names = [consumer["name"] for consumer in stream.client.xinfo_consumers(stream.name, "complyq")]  # type: ignore[union-attr] # sync client
     assert names == [b"done"]
     again = stream.listen(consumer="done")
@@ -184,7 +184,7 @@ def test_listener_that_ends_leaves_no_trace_in_the_group(stream: Stream) -> None
     stream.add("e3")
     next(again)
     stream.client.xack(stream.name, "complyq", *_pending_ids(stream))
-    again.close()  # type: ignore[attr-defined] # a generator
+    again.close()
     assert stream.client.xinfo_consumers(stream.name, "complyq") == []
 
 
@@ -257,7 +257,7 @@ def test_settings_name_the_queue(stream: Stream, monkeypatch: pytest.MonkeyPatch
     stream.add("e1", namespace="mine")
     listener = listen(block_seconds=0.05)
     assert next(listener).id == "e1"
-    listener.close()  # type: ignore[attr-defined] # a generator
+    listener.close()
 
 
 def test_address_is_split() -> None:

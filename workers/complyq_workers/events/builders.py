@@ -11,8 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from complyq_config.errors import ComplyqError
-
-MAX_EVENT_BYTES = 200_000
+from complyq_producer.listening.event import MAX_EVENT_BYTES
 
 EndState = Literal["completed", "failed", "cancelled"]
 
@@ -145,13 +144,13 @@ def results_event(  # noqa: PLR0913 - one keyword for each field that the event'
     return _build(namespace, "results", event_id, batch.batch_id, _timestamp(time), content, traceparent)
 
 
-def parked_event(namespace: str, batch: BatchInfo, parked: ParkedInfo) -> BuiltEvent:
+def parked_event(namespace: str, batch: BatchInfo, parked: ParkedInfo, *, traceparent: str | None = None) -> BuiltEvent:
     """Say that somebody should look at a batch, because work on it crashed every time; raises EventContentError."""
     told = msgspec.to_builtins(parked, builtin_types=(datetime,))
     times = {name: told[name] and _timestamp(told[name]) for name in ("parked_at", "fails_at", "retried_at")}
     event_id = f"{batch.batch_id}/parked/{told.pop('parked')}"
     content: dict[str, Any] = msgspec.to_builtins(batch) | told | times
-    return _build(namespace, "parked", event_id, batch.batch_id, times["parked_at"], content, None)
+    return _build(namespace, "parked", event_id, batch.batch_id, times["parked_at"], content, traceparent)
 
 
 def completed_event(namespace: str, batch: BatchInfo, tally: BatchTally) -> BuiltEvent:

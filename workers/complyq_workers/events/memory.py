@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import uuid_utils
+
 from complyq_producer.errors import EventsError
 
 _SECONDS_AN_HOUR = 3_600
@@ -15,6 +17,7 @@ class MemoryPublisher:
     Attributes:
         events: id and body of each event, in order of publication.
         available: set it to False, and every call raises EventsError.
+        waiting: set it to what `backlog` is to tell.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic, *, replay_hours: int = 168) -> None:
@@ -26,6 +29,8 @@ class MemoryPublisher:
         """
         self.events: list[tuple[str, bytes]] = []
         self.available = True
+        self.waiting: int | None = 0
+        self._life = str(uuid_utils.uuid7())
         self._now = now
         self._remembered_seconds = replay_hours * _SECONDS_AN_HOUR
         self._published: dict[str, tuple[set[str], float]] = {}
@@ -48,11 +53,22 @@ class MemoryPublisher:
         if not self.available:
             raise EventsError("The results queue is not available.")
 
+    def backlog(self) -> int | None:
+        """Tell what `waiting` says; raises EventsError while the queue is made unavailable."""
+        self.verify()
+        return self.waiting
+
+    def life(self) -> str:
+        """Name the time since the queue was last flushed; raises EventsError while it is made unavailable."""
+        self.verify()
+        return self._life
+
     def flush(self) -> None:
         """Lose the queue and what is remembered of it, as a Redis that was restarted without persistence does."""
         with self._lock:
             self.events.clear()
             self._published.clear()
+            self._life = str(uuid_utils.uuid7())
 
     def _published_of(self, batch_id: str) -> set[str]:
         published, until = self._published.get(batch_id, (set[str](), 0.0))
