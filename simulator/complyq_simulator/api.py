@@ -26,6 +26,11 @@ _BYTES = re.compile(r"/2/compliance/jobs/([0-9]{1,19})/(upload|download)")
 _LONGEST_NAME = 64
 _STATUSES = ("created", "in_progress", "failed", "complete")
 _TYPES = ("tweets", "users")
+_FIELDS = "compliance_job.fields"
+_FIELD_NAMES = (
+    *("created_at", "download_expires_at", "download_url", "id", "name", "resumable", "status", "type"),
+    *("upload_expires_at", "upload_url"),
+)
 
 
 class _NewJob(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,6 +112,7 @@ async def _not_found(world: World, request: Request) -> Response:  # noqa: ARG00
 
 
 async def _create(world: World, request: Request) -> Response:
+    _check_query(request)
     wanted = await _new_job(request)
     settings = world.settings
     if wanted.resumable and settings.contract is Contract.DIRECT and not settings.direct_accepts_resumable:
@@ -129,11 +135,23 @@ async def _new_job(request: Request) -> _NewJob:
     return wanted
 
 
-async def _list(world: World, request: Request) -> Response:
-    type_, status = request.query.get("type"), request.query.get("status")
-    unknown = request.query.keys() - {"type", "status", "compliance_job.fields"}
+def _check_query(request: Request, *names: str) -> None:
+    """Refuse parameters and fields that do not exist. Those asked for add nothing: all fields are shown by default."""
+    unknown = request.query.keys() - {*names, _FIELDS}
     if unknown:
-        return problem(400, f"The query parameter [{min(unknown)}] is not one of [type,status,compliance_job.fields].")
+        allowed = ",".join([*names, _FIELDS])
+        raise RefusedError(problem(400, f"The query parameter [{min(unknown)}] is not one of [{allowed}]."))
+    fields = set(request.query[_FIELDS].split(",")) if _FIELDS in request.query else set[str]()
+    if strange := fields - set(_FIELD_NAMES):
+        listed = ",".join(_FIELD_NAMES)
+        raise RefusedError(
+            problem(400, f"The `{_FIELDS}` query parameter value [{min(strange)}] is not one of [{listed}].")
+        )
+
+
+async def _list(world: World, request: Request) -> Response:
+    _check_query(request, "type", "status")
+    type_, status = request.query.get("type"), request.query.get("status")
     if type_ not in _TYPES:
         return problem(400, f"The `type` query parameter is required and must be one of [{','.join(_TYPES)}].")
     if status is not None and status not in _STATUSES:
@@ -143,6 +161,7 @@ async def _list(world: World, request: Request) -> Response:
 
 
 async def _get(world: World, request: Request) -> Response:
+    _check_query(request)
     return json_response(200, {"data": job_view(world, _job_of(world, request))})
 
 
