@@ -20,8 +20,8 @@ ANSWERS = (
         name="answer: length of a line",
         protects="a line without end fills no memory",
         file=ANSWER,
-        old="else os.pread(file, MAX_LINE_BYTES + 1, offset)",
-        new="else os.pread(file, 1 << 30, offset)",
+        old="else os.pread(file, min(most, MAX_LINE_BYTES + 1), offset)",
+        new="else os.pread(file, min(most, 1 << 30), offset)",
         tests=(f"{GUARDS}::test_a_line_without_end_fills_no_memory",),
     ),
     Mutant(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from mutants.mutant import WORKERS, Mutant
 
 DOWNLOAD, COLLECTING = f"{WORKERS}/download.py", f"{WORKERS}/pipeline/collecting.py"
-COLLECTION, GROUPS, KINDS, PARTS, SUMMARY, CHUNKS = (
-    f"{WORKERS}/results/{name}.py" for name in ("collection", "groups", "kinds", "parts", "summary", "chunks")
+COLLECTION, SORTING, FINISHING, GROUPS, KINDS, PARTS, SUMMARY, CHUNKS = (
+    f"{WORKERS}/results/{name}.py"
+    for name in ("collection", "sorting", "finishing", "groups", "kinds", "parts", "summary", "chunks")
 )
 TRANSFER, OF_COLLECTION = "integration/test_transfer_download.py", "unit/test_results_collect.py"
 OF_MERGING, OF_TAKING_APART, OF_TALLY = (
     f"unit/test_{name}.py" for name in ("merging", "results_merged", "results_tally")
 )
 OF_DOWNLOAD, GUARDS = "unit/test_download.py", "integration/test_guards_of_results.py"
-THEIRS = "theirs = self._answer.strays.total if len({part.batch_id for part in self._parts}) == 1 else 0"
+THEIRS = "theirs = self.answer.strays.total if len({part.batch_id for part in self.parts}) == 1 else 0"
 
 RESULTS = (
     Mutant(
@@ -116,8 +117,8 @@ RESULTS = (
         name="collect: lease",
         protects="a download stops when its worker shuts down or was replaced",
         file=COLLECTING,
-        old="        lease.check()\n        if ports.clock",
-        new="        if ports.clock",
+        old="        lease.check()\n        helper.expect",
+        new="        helper.expect",
         tests=(f"{GUARDS}::test_a_download_stops_when_its_worker_shuts_down",),
     ),
     Mutant(
@@ -171,7 +172,7 @@ RESULTS = (
     Mutant(
         name="results: foreign IDs",
         protects="a batch gets the results of its own IDs and no others",
-        file=COLLECTION,
+        file=SORTING,
         old="        places = asked.places[np.arange(len(shared)) + (firsts - before)[shared]]\n",
         new="        places = asked.places[np.arange(len(shared))]\n",
         tests=(f"{OF_COLLECTION}::test_every_id_is_given_to_the_parts_that_hold_it",),
@@ -179,7 +180,7 @@ RESULTS = (
     Mutant(
         name="results: shared IDs",
         protects="each of the batches that asked for an ID gets its result",
-        file=COLLECTION,
+        file=SORTING,
         old="        holders = ends - firsts\n",
         new="        holders = np.minimum(ends - firsts, 1)\n",
         tests=(f"{OF_COLLECTION}::test_batches_that_share_ids_each_get_them",),
@@ -187,7 +188,7 @@ RESULTS = (
     Mutant(
         name="results: IDs nobody asked for",
         protects="what X says of other IDs reaches nobody, and is counted",
-        file=COLLECTION,
+        file=SORTING,
         old='            known = _is_in(rows["id"], asked)\n',
         new='            known = rows["id"] == rows["id"]\n',
         tests=(f"{OF_COLLECTION}::test_ids_nobody_asked_for_are_counted_and_dropped",),
@@ -244,22 +245,22 @@ RESULTS = (
         name="results: rows in memory",
         protects="no line is lost between two passes",
         file=CHUNKS,
-        old="        self._flush()\n        self._bounds = ",
-        new="        self._bounds = ",
+        old="        self._flush()\n        return StoredChunks(",
+        new="        return StoredChunks(",
         tests=(f"{OF_COLLECTION}::test_each_part_gets_its_own_results_sorted",),
     ),
     Mutant(
         name="results: odd lines in memory",
         protects="lines without a shape are read as they were kept",
         file=f"{WORKERS}/results/writing.py",
-        old="        self._file.flush()\n",
-        new="",
+        old="            file.flush()\n",
+        new="            file.fileno()\n",
         tests=(f"{OF_COLLECTION}::test_rejected_ids_are_kept_apart",),
     ),
     Mutant(
         name="results: rejected",
         protects="what X answered with an error is not counted as checked",
-        file=COLLECTION,
+        file=FINISHING,
         old='            wanted = (rows["rank"] == REJECTED_RANK) == rejected\n',
         new='            wanted = rows["rank"] >= REJECTED_RANK\n',
         tests=(f"{OF_COLLECTION}::test_rejected_ids_are_kept_apart",),
@@ -277,15 +278,15 @@ RESULTS = (
         protects="no batch is charged with errors that may be another's",
         file=COLLECTION,
         old=THEIRS,
-        new="theirs = self._answer.strays.total",
+        new="theirs = self.answer.strays.total",
         tests=(f"{OF_COLLECTION}::test_errors_without_an_id_are_nobodys_where_batches_are_merged",),
     ),
     Mutant(
         name="results: errors of a part",
         protects="no part has more errors than IDs that X said nothing about",
         file=COLLECTION,
-        old="        self._silent -= np.bincount(found.places, minlength=len(self._silent))\n",
-        new="",
+        old="silent = self.index.counts - np.sum([share.answered for share in found], axis=0)",
+        new="silent = self.index.counts",
         tests=(f"{OF_COLLECTION}::test_errors_without_an_id_make_nothing_compliant",),
     ),
     Mutant(
@@ -364,8 +365,8 @@ RESULTS = (
         name="results: numbers of kinds",
         protects="however many kinds X makes up, no two share a number",
         file=KINDS,
-        old="len(self._pairs) < UNTOLD and ",
-        new="",
+        old="(share + 1) * _MOST",
+        new="(share + 2) * _MOST",
         tests=(f"{OF_TALLY}::test_more_kinds_than_numbers_are_untold",),
     ),
     Mutant(

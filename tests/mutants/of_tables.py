@@ -61,7 +61,7 @@ TABLES = (
     Mutant(
         name="tables: as many as were counted",
         protects="no result is lost on the way to the table",
-        file=f"{WORKERS}/results/collection.py",
+        file=f"{WORKERS}/results/finishing.py",
         old="            if file.packed.lines != summary.count:\n",
         new="            if file.packed.lines < 0:\n",
         tests=(f"{OF_FORMATS}::test_a_table_that_lacks_a_row_is_noticed",),
@@ -69,7 +69,7 @@ TABLES = (
     Mutant(
         name="tables: signals",
         protects="a worker that is told to stop ends its collection",
-        file=f"{WORKERS}/results/tables.py",
+        file=f"{WORKERS}/results/child.py",
         old="signal.signal(number, signal.SIG_IGN)",
         new="signal.signal(number, signal.SIG_DFL)",
         tests=(f"{OF_FORMATS}::test_a_worker_that_is_told_to_stop_gets_its_table",),

@@ -74,7 +74,13 @@ def test_fractions_are_cut_to_milliseconds(folder: Path, fraction: int) -> None:
 
 def test_ids_of_every_length_are_kept(folder: Path) -> None:
     """IDs of one to twenty digits, as large as 64 bits hold and larger, with and without leading zeros."""
-    edges = {10**power + change for power in range(21) for change in (-1, 0, 1)} | {2**64 - 1, 2**64, 2**63, 2**32}
+    edges = {10**power + change for power in range(21) for change in (-1, 0, 1)} | {
+        2**64 - 1,
+        2**64,
+        2**63,
+        2**32,
+        3 * 10**19,
+    }
     shown = [form % edge for edge in sorted(edges) for form in (b"%d", b"0%d", b"00%d")]
     agree(folder, [form % identifier for identifier in shown for form in (b'{"id":"%b"}\n', b'{"id":" %b"}\n')])
 

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +23,7 @@ from complyq_workers.results.outputs import Packed
 from complyq_workers.results.rows import NO_ROWS
 from complyq_workers.results.table_process import Begin, TableError, TableProcess
 from support.collecting import collect_answer
+from support.processes import ends
 
 POSTS = range(1, 3_000)
 
@@ -155,8 +155,7 @@ def tables(tmp_path: Path) -> Iterator[TableProcess]:
 
 def begun(tables: TableProcess, folder: Path) -> None:
     """Tell it what rows refer to: nothing."""
-    (folder / "odd").touch()
-    tables.begin(Begin("tweets", (), (), folder / "odd"))
+    tables.begin(Begin("tweets", {}, {}, folder / "odd", ()))
 
 
 def test_a_table_that_cannot_be_written_is_told(tables: TableProcess, tmp_path: Path) -> None:
@@ -171,7 +170,7 @@ def test_a_table_that_cannot_be_written_is_told(tables: TableProcess, tmp_path: 
 def test_a_process_that_died_is_told(tables: TableProcess, tmp_path: Path) -> None:
     """The step ends with an error and is tried again; it does not wait for ever."""
     begun(tables, tmp_path)
-    tables._process.kill()
+    os.kill(tables.pid, signal.SIGKILL)
     for _ in range(2):
         with pytest.raises(TableError, match="ended with -9"):
             tables.write(iter([NO_ROWS]), tmp_path / "table")
@@ -182,7 +181,7 @@ def test_a_worker_that_is_told_to_stop_gets_its_table(tables: TableProcess, tmp_
     begun(tables, tmp_path)
     tables.write(iter([NO_ROWS]), tmp_path / "first")
     for number in (signal.SIGTERM, signal.SIGINT):
-        os.kill(tables._process.pid, number)
+        os.kill(tables.pid, number)
     assert tables.write(iter([NO_ROWS]), tmp_path / "second").lines == 0
 
 
@@ -190,20 +189,7 @@ def test_no_process_outlives_its_worker(tmp_path: Path) -> None:
     """One that was killed leaves none behind."""
     program = (
         "import os, sys; from pathlib import Path; from complyq_workers.results.table_process import TableProcess;"
-        "print(TableProcess(Path(sys.argv[1]))._process.pid, flush=True); os.kill(os.getpid(), 9)"
+        "print(TableProcess(Path(sys.argv[1])).pid, flush=True); os.kill(os.getpid(), 9)"
     )
     dead = subprocess.run([sys.executable, "-c", program, tmp_path], check=False, stdout=subprocess.PIPE)
-    pid = int(dead.stdout)
-    deadline = time.monotonic() + 60
-    while _runs(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _runs(pid)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    assert ends(int(dead.stdout))

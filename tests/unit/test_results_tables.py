@@ -154,7 +154,8 @@ def test_the_order_in_which_x_sent_words_does_not_matter(folder: Path) -> None:
 def test_more_words_than_there_are_numbers_for_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are read off the lines that say them, with a shape or without."""
     monkeypatch.setattr(columns, "UNTOLD", 2)
-    monkeypatch.setattr("complyq_workers.results.kinds.UNTOLD", 2)
+    for name in ("UNTOLD", "_MOST"):
+        monkeypatch.setattr(f"complyq_workers.results.kinds.{name}", 2)
     words = [b"delete", b"hide", b"scrub", b"keep", b"lose"]
     text = b"".join(
         b'{"id":"%d","action":"%b","reason":"%b"}\n' % (number, words[number % 5], words[number % 3])

@@ -145,12 +145,13 @@ def test_messages_hold_a_thousand_lines_and_150_000_bytes(lengths: list[int], me
 
 
 def test_more_kinds_than_numbers_are_untold() -> None:
-    """Beyond 65,535 pairs no number is given twice, and what was told before stays."""
-    kinds = Kinds()
-    numbers = [kinds.number("delete", str(number)) for number in range(65_540)]
-    assert numbers == [*range(65_535), *[UNTOLD] * 5]
-    assert kinds.number("delete", "65537") == UNTOLD
-    assert [kinds.pair(number) for number in (0, 65_534)] == [("delete", "0"), ("delete", "65534")]
+    """Each process has 32,767: no number is given twice, and what was told before stays."""
+    of_one, of_other = Kinds(), Kinds(share=1)
+    numbers = [[kinds.number("delete", str(number)) for number in range(32_770)] for kinds in (of_one, of_other)]
+    assert numbers == [[*range(32_767), *[UNTOLD] * 3], [*range(32_767, 65_534), *[UNTOLD] * 3]]
+    assert of_one.number("delete", "32768") == UNTOLD
+    of_one.learn(of_other.pairs())
+    assert [of_one.pair(number)[1] for number in (0, 32_766, 32_767, 65_533)] == ["0", "32766", "0", "32766"]
 
 
 def test_long_kinds_are_not_remembered() -> None:

@@ -8,7 +8,7 @@ from threading import Event, Thread, Timer, get_ident
 
 import pytest
 
-from complyq_workers.together import ahead
+from complyq_workers.together import ahead, at_once, shared
 
 LONG_ENOUGH = 30.0
 Threads = Callable[[], set[Thread]]
@@ -147,3 +147,72 @@ def test_work_knows_what_its_caller_knows() -> None:
         assert context.get() == "of the caller"
     finally:
         context.reset(token)
+
+
+def nothing() -> None:
+    """Neither stop nor do anything."""
+
+
+def test_items_are_shared_by_whoever_is_free() -> None:
+    """While one is held up the other goes on, and what came of each item is in order."""
+    held_up, by_other = Event(), []
+
+    def mine(item: int) -> int:
+        assert held_up.wait(LONG_ENOUGH)
+        return item
+
+    def theirs(item: int) -> int:
+        by_other.append(item)
+        if len(by_other) == 9:
+            held_up.set()
+        return item
+
+    assert shared(mine, theirs, range(10), beat=nothing, stop=nothing) == list(range(10))
+    assert len(by_other) >= 9
+
+
+def test_the_first_of_shared_items_that_failed_is_told() -> None:
+    """Also where a later one failed before; nothing is begun after a failure."""
+    both, failed = Event(), Event()
+    begun: list[int] = []
+
+    def mine(item: int) -> None:
+        begun.append(item)
+        both.set()
+        assert failed.wait(LONG_ENOUGH)
+        raise FailedError(f"mine {item}")
+
+    def theirs(item: int) -> None:
+        begun.append(item)
+        assert both.wait(LONG_ENOUGH)
+        failed.set()
+        raise FailedError(f"theirs {item}")
+
+    with pytest.raises(FailedError, match="0"):
+        shared(mine, theirs, range(9), beat=nothing, stop=nothing)
+    assert set(begun) <= {0, 1}
+
+
+def test_who_waits_for_another_process_can_stop(threads: Threads) -> None:
+    """The other one is ended, so that nobody waits for it any more."""
+    ended = Event()
+
+    def beat() -> None:
+        raise FailedError("lease")
+
+    with pytest.raises(FailedError, match="lease"):
+        at_once(lambda: 1, lambda: ended.wait(LONG_ENOUGH), beat=beat, stop=ended.set)
+    assert ended.is_set()
+    assert not threads()
+
+
+def test_what_fails_here_ends_the_other_process() -> None:
+    """And what failed first is raised."""
+    ended = Event()
+
+    def mine() -> None:
+        raise FailedError("here")
+
+    with pytest.raises(FailedError, match="here"):
+        at_once(mine, lambda: ended.wait(LONG_ENOUGH), beat=nothing, stop=ended.set)
+    assert ended.is_set()

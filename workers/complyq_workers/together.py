@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
+from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from threading import Lock
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S")
+
+_BEAT_SECONDS = 1.0
 
 THREADS = 16
 """Requests to a store that are under way at once. A store answers them side by side, Python hardly computes meanwhile."""
@@ -50,6 +55,74 @@ def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
                 yield waiting.popleft().result()
         finally:
             threads.shutdown(cancel_futures=True)
+
+
+def at_once(
+    mine: Callable[[], R], theirs: Callable[[], S], *, beat: Callable[[], None], stop: Callable[[], None]
+) -> tuple[R, S]:
+    """Work here while another process does: return what came of both.
+
+    Args:
+        mine: is done here.
+        theirs: waits for the other process, in a thread.
+        beat: called while that has to be waited for; may end it by raising.
+        stop: ends the other process, so that nobody waits for it any more.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        other = thread.submit(copy_context().run, theirs)
+        try:
+            result = mine()
+            while not wait([other], _BEAT_SECONDS).done:
+                beat()
+        except BaseException:
+            stop()
+            raise
+        return result, other.result()
+
+
+def shared(
+    mine: Callable[[T], R],
+    theirs: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    beat: Callable[[], None],
+    stop: Callable[[], None],
+) -> list[R]:
+    """Do the work for each item here or in another process, whichever is free: see `at_once`.
+
+    Return what came of each item, in the order of the items; raise what the first one that failed raised.
+    """
+    sharing: _Sharing[T, R] = _Sharing(items)
+    at_once(partial(sharing.work, mine), partial(sharing.work, theirs), beat=beat, stop=stop)
+    return sharing.results()
+
+
+class _Sharing(Generic[T, R]):
+    """Items that are taken by two."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._coming = enumerate(items)
+        self._lock = Lock()
+        self._done: dict[int, R] = {}
+        self._failed: dict[int, Exception] = {}
+
+    def work(self, work: Callable[[T], R]) -> None:
+        """Work as long as there are items, and none has failed."""
+        while taken := self._next():
+            number, item = taken
+            try:
+                self._done[number] = work(item)
+            except Exception as error:  # noqa: BLE001 - raised by `results`
+                self._failed[number] = error
+
+    def results(self) -> list[R]:
+        if self._failed:
+            raise self._failed[min(self._failed)]
+        return [self._done[number] for number in sorted(self._done)]
+
+    def _next(self) -> tuple[int, T] | None:
+        with self._lock:
+            return None if self._failed else next(self._coming, None)
 
 
 def one_by_one(work: Callable[[T], R], items: Iterable[T]) -> list[R]:

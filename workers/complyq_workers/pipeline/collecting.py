@@ -18,6 +18,7 @@ from complyq_workers.download import (
     DownloadError,
     DownloadExpiredError,
     DownloadInterruptedError,
+    Progress,
     download,
     is_direct,
     most_bytes,
@@ -33,9 +34,11 @@ from complyq_workers.pipeline.storing import DifferentResultsError, store_part
 from complyq_workers.pipeline.windows import results_are_gone
 from complyq_workers.results import (
     AnswerRows,
+    Helper,
     PartUnreadableError,
     ResultsUnreadableError,
     index_ids,
+    read_answer,
     unexpected_values,
 )
 from complyq_workers.results import collect as take_apart
@@ -92,7 +95,7 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     return done(*settle_hints(job))
 
 
-def _download(ports: Ports, job: JobView, url: str, into: Path, lease: StepLease) -> None:
+def _download(ports: Ports, job: JobView, url: str, into: Path, watch: Progress) -> None:
     with into.open("w+b") as file:
         downloaded = download(
             ports.transport,
@@ -100,18 +103,22 @@ def _download(ports: Ports, job: JobView, url: str, into: Path, lease: StepLease
             file,
             with_bearer=is_direct(url, ports.limits.api_url),
             max_bytes=most_bytes(job.count),
-            on_progress=_watch(ports, lease),
+            on_progress=watch,
             patience=Patience(wait=ports.clock.sleep),
         )
     log.info("results_downloaded", bytes=downloaded.bytes, crc32c_verified=downloaded.crc32c_verified)
 
 
-def _watch(ports: Ports, lease: StepLease) -> Callable[[int, int | None], None]:
-    """Stop a download that does not get through while the lease is kept; said so, it is tried a few times only."""
+def _watch(ports: Ports, lease: StepLease, helper: Helper) -> Progress:
+    """Stop a download that does not get through while the lease is kept; said so, it is tried a few times only.
+
+    Who is to help with a large answer gets ready meanwhile.
+    """
     deadline = ports.clock.monotonic() + STEP_SECONDS
 
     def watch(done: int, total: int | None) -> None:
         lease.check()
+        helper.expect(total or done)
         if ports.clock.monotonic() > deadline:
             raise DownloadTooSlowError(f"{done} of {total or 'an unknown number of'} bytes came in {STEP_SECONDS} s")
 
@@ -136,9 +143,9 @@ def _download_url(ports: Ports, job: JobView) -> str:
 def _take_apart(ports: Ports, job: JobView, plan: Plan, folder: Path, lease: StepLease) -> Collection:
     """Download and read X's answer, while the IDs are read that were asked for, and give each part its own."""
     url, parts = _download_url(ports, job), part_ids(ports, plan)
-    with closing(AnswerRows(job.keys.type, folder)) as answer:
+    with closing(AnswerRows(job.keys.type, folder)) as answer, closing(Helper(job.keys.type, folder)) as helper:
         works: list[Callable[[], IdIndex | None]] = [
-            partial(_read_answer, ports, job, url, answer, folder / "answer.jsonl", lease),
+            partial(_read_answer, ports, job, url, answer, folder / "answer.jsonl", lease, helper),
             partial(index_ids, parts, folder, together=ports.together, beat=lease.check),
         ]
         _, index = ports.together(lambda work: work(), works)
@@ -148,13 +155,16 @@ def _take_apart(ports: Ports, job: JobView, plan: Plan, folder: Path, lease: Ste
             cast("IdIndex", index),
             spool_dir=folder,
             results_format=ports.limits.results_format,
+            helper=helper,
             beat=lease.check,
         )
 
 
-def _read_answer(ports: Ports, job: JobView, url: str, answer: AnswerRows, into: Path, lease: StepLease) -> None:
-    _download(ports, job, url, into, lease)
-    answer.read(into, lease.check)
+def _read_answer(
+    ports: Ports, job: JobView, url: str, answer: AnswerRows, into: Path, lease: StepLease, helper: Helper
+) -> None:
+    _download(ports, job, url, into, _watch(ports, lease, helper))
+    read_answer(answer, into, helper=helper, beat=lease.check)
 
 
 def _wanted(ports: Ports, job: JobView, collection: Collection) -> Sequence[PartFiles]:

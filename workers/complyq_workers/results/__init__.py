@@ -1,8 +1,10 @@
 """From X's answer to stored results: read each line, sort, give each part its own, count."""
 
 from complyq_workers.results.answer_rows import AnswerRows
-from complyq_workers.results.collection import Collection, PartFiles, ResultsFile, collect, index_ids
+from complyq_workers.results.collection import Collection, collect, index_ids, read_answer
 from complyq_workers.results.errors import PartMissingError, PartUnreadableError, ResultsUnreadableError
+from complyq_workers.results.finishing import PartFiles, ResultsFile
+from complyq_workers.results.helper import Helper
 from complyq_workers.results.index import IdIndex
 from complyq_workers.results.parts import PartIds
 from complyq_workers.results.summary import HashedStream, PartSummary, count_lines, summarize, unexpected_values
@@ -11,6 +13,7 @@ __all__ = [
     "AnswerRows",
     "Collection",
     "HashedStream",
+    "Helper",
     "IdIndex",
     "PartFiles",
     "PartIds",
@@ -22,6 +25,7 @@ __all__ = [
     "collect",
     "count_lines",
     "index_ids",
+    "read_answer",
     "summarize",
     "unexpected_values",
 ]

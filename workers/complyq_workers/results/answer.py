@@ -17,7 +17,8 @@ from complyq_workers.results.parse import MAX_LINE_BYTES, UnreadableLineError, i
 from complyq_workers.results.rows import ROW
 from complyq_workers.results.shapes import UNSHAPED, Shape, Shapes, skeleton
 
-_BLOCK_BYTES = 3 << 20
+_BLOCK_BYTES = 4 << 20
+_PIECE_BYTES = 12 << 20
 _EXCERPT_BYTES = 120
 _LINE_FEED, _ZERO = 10, 48
 _ID_COLUMNS = 24
@@ -26,6 +27,17 @@ _TWO_DIGITS = (5, 8, 11, 14, 17)  # where month, day, hour, minute and second be
 _ANY_TIME = np.frombuffer(b"2000-01-01T00:00:00.000  ", np.uint8)
 # Of leap years only `parse_line` knows.
 _MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, *[0] * 87], np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes of the answer, from `start` to before `end`, which are whole lines."""
+
+    start: int
+    end: int
+
+
+WHOLE = Piece(0, 2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +89,25 @@ class Said:
         return len(self.rows) + len(self.odd) + len(self.strays) + len(self.foreign)
 
 
-def read_blocks(path: Path) -> Iterator[Block]:
-    """The answer in blocks; a line that a block's end cuts is read again with the next one, which spares a copy of all."""
-    offset = 0
+def pieces(path: Path) -> Iterator[Piece]:
+    """The whole answer in pieces of about twelve megabytes, of whole lines."""
+    start = 0
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        while start < size:
+            file.seek(start + _PIECE_BYTES)
+            while (some := file.readline(MAX_LINE_BYTES)) and not some.endswith(b"\n"):
+                pass
+            end = min(file.tell(), size)
+            yield Piece(start, end)
+            start = end
+
+
+def read_blocks(path: Path, piece: Piece = WHOLE) -> Iterator[Block]:
+    """A piece in blocks; a line that a block's end cuts is read again with the next one, which spares a copy of all."""
+    offset = piece.start
     with path.open("rb", buffering=0) as file:
-        while text := _read(file.fileno(), offset):
+        while text := _read(file.fileno(), offset, piece.end - offset):
             size = text.rfind(b"\n") + 1
             if not size:
                 yield Block(path, offset, text + b"\n", len(text) + 1)
@@ -90,10 +116,10 @@ def read_blocks(path: Path) -> Iterator[Block]:
             offset += size
 
 
-def _read(file: int, offset: int) -> bytes:
+def _read(file: int, offset: int, most: int) -> bytes:
     """A block; but of a last line without its newline, or one that is too long, only what is needed to see that."""
-    text = os.pread(file, _BLOCK_BYTES, offset)
-    return text if b"\n" in text else os.pread(file, MAX_LINE_BYTES + 1, offset)
+    text = os.pread(file, min(most, _BLOCK_BYTES), offset)
+    return text if b"\n" in text else os.pread(file, min(most, MAX_LINE_BYTES + 1), offset)
 
 
 class Reader:

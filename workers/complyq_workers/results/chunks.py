@@ -1,7 +1,9 @@
 """Rows on disk, sorted by a key chunk by chunk, so that what belongs together can be read into memory."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +21,9 @@ Keys = npt.NDArray[Any]
 
 
 class Chunks:
-    """Appends rows in whatever order they come, and gives those back whose keys lie between two edges.
+    """Appends rows in whatever order they come, sorted by key as far as they are written at once, which is a chunk.
 
-    What is pending is sorted by key and written from time to time as a chunk; so the rows between two edges are one
-    stretch of each chunk. Which edges these are may be decided last.
+    So the rows between two edges are one stretch of each chunk. Which edges these are may be decided last.
     """
 
     def __init__(self, path: Path, keys: npt.DTypeLike, *, in_order: bool = False) -> None:
@@ -33,15 +34,15 @@ class Chunks:
             keys: the type of keys.
             in_order: whether rows of one key must keep the order in which they came.
         """
-        self._file = path.open("w+b", buffering=0)
-        self._keys_file = path.with_name(f"{path.name}.keys").open("w+b", buffering=0)
+        self._path = path
+        self._file = path.open("wb", buffering=0)
+        self._keys_file = _keys_of(path).open("wb", buffering=0)
         self._keys_type: np.dtype[Any] = np.dtype(keys)
         self._sort: Literal["stable"] | None = "stable" if in_order else None
         self._pending: list[RowArray] = []
         self._pending_keys: list[Keys] = []
         self._pending_rows = 0
         self._ends = [0]  # of each chunk, counted in rows
-        self._bounds: list[IntArray] = []  # of each chunk, once edges are known: where the rows between them begin
 
     def close(self) -> None:
         """Close the files."""
@@ -56,26 +57,10 @@ class Chunks:
         if self._pending_rows * ROW.itemsize > _CHUNK_BYTES:
             self._flush()
 
-    def cut(self, edges: Keys) -> None:
-        """Divide what was added: stretch n ends before the key `edges[n]`, the last one is open."""
+    def stored(self) -> "StoredChunks":
+        """All that was added, to be read in whatever process."""
         self._flush()
-        self._bounds = [self._cut(edges, *chunk) for chunk in pairwise(self._ends)]
-
-    def rows(self, stretch: int) -> Iterator[RowArray]:
-        """The rows of a stretch, those of one chunk after those of another, at most 32,768 at a time.
-
-        Several threads may read.
-        """
-        pieces: list[RowArray] = []
-        for bounds in self._bounds:
-            start, end = bounds[stretch : stretch + 2].tolist()
-            for first, stop in pairwise([*range(start, end, _ROWS_AT_ONCE), end]):
-                if sum(map(len, pieces)) + stop - first > _ROWS_AT_ONCE:
-                    yield joined(pieces)
-                    pieces = []
-                pieces.append(self._read(first, stop))
-        if pieces:
-            yield joined(pieces)
+        return StoredChunks(self._path, self._keys_type, tuple(self._ends))
 
     def _flush(self) -> None:
         if not self._pending_rows:
@@ -89,11 +74,62 @@ class Chunks:
         self._keys_file.write(keys.data)
         self._ends.append(self._ends[-1] + len(rows))
 
-    def _cut(self, edges: Keys, start: int, end: int) -> IntArray:
-        size = self._keys_type.itemsize
-        keys = np.frombuffer(os.pread(self._keys_file.fileno(), (end - start) * size, start * size), self._keys_type)
-        return np.concatenate([[start], start + np.searchsorted(keys, edges), [end]])
 
-    def _read(self, first: int, stop: int) -> RowArray:
-        data = os.pread(self._file.fileno(), (stop - first) * ROW.itemsize, first * ROW.itemsize)
-        return np.frombuffer(data, ROW)
+@dataclass(frozen=True, slots=True)
+class StoredChunks:
+    """Where chunks of rows are: the file, the type of keys, and where each chunk ends, counted in rows."""
+
+    path: Path
+    keys: "np.dtype[Any]"
+    ends: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.ends[-1]
+
+
+class Stretches:
+    """The rows of some files, divided by their keys; several threads may read."""
+
+    def __init__(self, files: Iterable[StoredChunks], edges: Keys) -> None:
+        """Open the files: stretch n ends before the key `edges[n]`, the last one is open."""
+        self._opened = ExitStack()
+        self._chunks: list[tuple[int, IntArray]] = []  # of each its file, and where in it the stretches begin
+        for stored in files:
+            with _keys_of(stored.path).open("rb", buffering=0) as keys:
+                bounds = [_cut(keys.fileno(), stored.keys, edges, *chunk) for chunk in pairwise(stored.ends)]
+            file = self._opened.enter_context(stored.path.open("rb", buffering=0)).fileno()
+            self._chunks += [(file, of_chunk) for of_chunk in bounds]
+
+    def close(self) -> None:
+        """Close the files."""
+        self._opened.close()
+
+    def rows(self, stretch: int) -> Iterator[RowArray]:
+        """The rows of a stretch, file by file and those of one chunk after those of another, at most 32,768 at a time."""
+        pieces: list[RowArray] = []
+        for file, bounds in self._chunks:
+            start, end = bounds[stretch : stretch + 2].tolist()
+            for first, stop in pairwise([*range(start, end, _ROWS_AT_ONCE), end]):
+                if sum(map(len, pieces)) + stop - first > _ROWS_AT_ONCE:
+                    yield joined(pieces)
+                    pieces = []
+                pieces.append(_read(file, first, stop))
+        if pieces:
+            yield joined(pieces)
+
+
+def _keys_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.keys")
+
+
+def _cut(file: int, keys_type: "np.dtype[Any]", edges: Keys, start: int, end: int) -> IntArray:
+    size = keys_type.itemsize
+    keys = np.frombuffer(os.pread(file, (end - start) * size, start * size), keys_type)
+    return np.concatenate([[start], start + np.searchsorted(keys, edges), [end]])
+
+
+def _read(file: int, first: int, stop: int) -> RowArray:
+    data = os.pread(file, (stop - first) * ROW.itemsize, first * ROW.itemsize)
+    return np.frombuffer(data, ROW)

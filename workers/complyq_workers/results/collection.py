@@ -5,65 +5,41 @@ then range by range of IDs the strongest line of each is found and given to ever
 many parts share; at last group by group the parts are told apart, and each is compressed and counted.
 """
 
+from __future__ import annotations
+
 import itertools
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from complyq_config.settings import ResultsFormat
-from complyq_producer.ids.values import IdArray
-from complyq_producer.model import ObjectFormat
-from complyq_workers.results.answer_rows import AnswerRows
-from complyq_workers.results.groups import PartGroup, PartGroups
+from complyq_workers.results.answer import pieces
+from complyq_workers.results.child import ChildError
+from complyq_workers.results.finishing import Finish, Wanted
+from complyq_workers.results.groups import PartGroups
 from complyq_workers.results.index import IdIndex
-from complyq_workers.results.kinds import REJECTED_RANK, UNTOLD
-from complyq_workers.results.lines import Lines, RowArray, in_pieces, joined, pick
-from complyq_workers.results.outputs import Packed, pack
-from complyq_workers.results.parts import Beat, PartIds, PlaceArray, read_parts
-from complyq_workers.results.rows import NO_ROWS
-from complyq_workers.results.strongest import strongest
-from complyq_workers.results.summary import PartSummary, Tally
-from complyq_workers.results.table_process import Begin, TableError, TableProcess
-from complyq_workers.together import Together, ahead, one_by_one
+from complyq_workers.results.parts import read_parts
+from complyq_workers.results.sorting import Sorter
+from complyq_workers.results.table_process import Begin, TableProcess
+from complyq_workers.together import ahead, at_once, one_by_one, shared
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
-@dataclass(frozen=True, slots=True)
-class ResultsFile:
-    """One part's results in one format on local disk."""
-
-    path: Path
-    format: ObjectFormat
-    packed: Packed
-
-
-@dataclass(frozen=True, slots=True)
-class PartFiles:
-    """One part's finished objects on local disk.
-
-    Attributes:
-        batch_id: the batch the part belongs to.
-        part: its number in the batch.
-        results: what X flagged, ascending by ID; no line in it if that is nothing.
-        rejected: what X answered with an error, as gzip JSON lines; None if nothing was.
-        summary: counted from the two files.
-        format: of `results`.
-        also: the same results in other formats.
-    """
-
-    batch_id: str
-    part: int
-    results: Path
-    rejected: Path | None
-    summary: PartSummary
-    format: ObjectFormat = ObjectFormat.JSON_LINES
-    also: tuple[ResultsFile, ...] = ()
+    from complyq_config.settings import ResultsFormat
+    from complyq_workers.results.answer_rows import AnswerRows
+    from complyq_workers.results.chunks import StoredChunks
+    from complyq_workers.results.finishing import PartFiles
+    from complyq_workers.results.helper import Helper
+    from complyq_workers.results.lines import IntArray
+    from complyq_workers.results.parts import Beat, PartIds
+    from complyq_workers.results.sorting import SortedOut
+    from complyq_workers.together import Together
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +81,27 @@ def index_ids(
     return IdIndex(read_parts(parts, together=together, beat=beat), len(parts), folder)
 
 
+def read_answer(answer: AnswerRows, path: Path, *, helper: Helper | None = None, beat: Beat = lambda: None) -> None:
+    """Read X's complete answer, newline-delimited JSON in any order; once.
+
+    Args:
+        answer: takes what it says.
+        path: the file.
+        helper: reads some pieces of it, if it is there.
+        beat: called every few megabytes, to renew a lease or to stop by raising.
+
+    Raises:
+        ResultsUnreadableError: a line is damaged; nothing of the answer counts.
+        ChildError: the helper failed.
+    """
+    if helper is None or not helper.is_there:
+        answer.read(path, beat)
+        return
+    here = partial(answer.read_piece, path, beat=beat)
+    shared(here, partial(helper.read, path), pieces(path), beat=beat, stop=helper.close)
+    answer.learn(helper.exchange(answer.told()))
+
+
 def collect(
     answer: AnswerRows,
     parts: Sequence[PartIds],
@@ -112,6 +109,7 @@ def collect(
     *,
     spool_dir: Path,
     results_format: ResultsFormat = "jsonl",
+    helper: Helper | None = None,
     beat: Beat = lambda: None,
 ) -> Collection:
     """Turn X's complete answer into the results of each part.
@@ -122,207 +120,98 @@ def collect(
         index: the IDs of these parts.
         spool_dir: an existing folder on disk of this job's own. The parts' files are left in it.
         results_format: what results are to be stored as; all but "jsonl" needs pyarrow.
+        helper: does a share of the work, if it has read a share of the answer.
         beat: called every few megabytes, to renew a lease or to stop by raising.
 
     Raises:
-        TableError: results could not be written as Parquet.
+        ChildError: a process that was needed ended, or results could not be written as Parquet.
     """
     with TemporaryDirectory(prefix="collect-", dir=spool_dir) as name, ExitStack() as files:
         folder = Path(name)
-        wanted = _Wanted(results_format, spool_dir, folder, files)
-        return _Collector(answer, parts, index, folder, files, beat).run(wanted)
-
-
-class _Wanted:
-    """What results are to be stored as, and where the files go."""
-
-    def __init__(self, results_format: ResultsFormat, spool_dir: Path, folder: Path, files: ExitStack) -> None:
-        self.spool_dir = spool_dir
-        self.lines = results_format != "parquet"
-        self.tables = files.enter_context(closing(TableProcess(folder))) if results_format != "jsonl" else None
+        tables = files.enter_context(closing(TableProcess(folder))) if results_format != "jsonl" else None
+        groups = files.enter_context(closing(PartGroups(index.counts, folder / "groups")))
+        collector = _Collector(answer, parts, index, groups, helper if helper and helper.is_there else None, beat)
+        return collector.run(spool_dir, tables, folder / "groups-of-helper", lines=results_format != "parquet")
 
 
 @dataclass(frozen=True, slots=True)
-class _Range:
-    """What counts of the answer about a range of IDs.
-
-    Attributes:
-        places: of the parts that ask for them, and
-        rows: what each of these gets, ascending by ID.
-        repeated: how many rows lost to others.
-        unasked: rows about IDs of nobody, as they were read.
-    """
-
-    places: PlaceArray
-    rows: RowArray
-    repeated: int
-    unasked: list[RowArray]
-
-
 class _Collector:
-    def __init__(
-        self,
-        answer: AnswerRows,
-        parts: Sequence[PartIds],
-        index: IdIndex,
-        folder: Path,
-        files: ExitStack,
-        beat: Beat,
-    ) -> None:
-        self._answer = answer
-        self._parts = parts
-        self._index = index
-        self._beat = beat
-        self._groups = files.enter_context(closing(PartGroups(index.counts, folder / "groups")))
-        self._repeated = 0
-        # IDs of each part for which X gave neither a result nor an error of their own.
-        self._silent = index.counts.copy()
+    answer: AnswerRows
+    parts: Sequence[PartIds]
+    index: IdIndex
+    groups: PartGroups
+    helper: Helper | None
+    beat: Beat
 
-    def run(self, wanted: _Wanted) -> Collection:
-        answer = self._answer
-        answer.cut(self._index.edges)
-        for found in ahead(self._sorted_out, range(self._index.ranges)):
-            self._beat()
-            self._take(found)
-        shares = self._shares()
-        self._begin_tables(wanted.tables)
-        finish = _Finish(self._parts, answer, shares, wanted, self._beat)
-        files = tuple(itertools.chain.from_iterable(ahead(finish.group, self._groups.groups())))
+    def run(self, results: Path, tables: TableProcess | None, more_groups: Path, *, lines: bool) -> Collection:
+        shares = self._sorted_out(more_groups)
+        wanted = self._wanted(shares, results, lines=lines)
+        rows = [share.rows for share in shares]
+        self.groups.open(rows)
+        files = self._with_tables(wanted, tables) if tables else self._in_lines(wanted, rows)
         return Collection(
-            parts=files,
-            lines=answer.count,
-            repeated=self._repeated,
-            foreign=answer.foreign.total,
-            foreign_examples=answer.foreign.examples,
-            unattributed=answer.strays.total - shares[-1].stop if shares else 0,
+            parts=tuple(itertools.chain.from_iterable(files)),
+            lines=self.answer.count,
+            repeated=sum(share.repeated for share in shares),
+            foreign=self.answer.foreign.total,
+            foreign_examples=self.answer.foreign.examples,
+            unattributed=self.answer.strays.total - wanted.shares[-1].stop if wanted.shares else 0,
         )
 
-    def _sorted_out(self, value_range: int) -> _Range:
-        """Of one range of IDs the strongest lines, for every part that holds their ID."""
-        asked = self._index.load(value_range)
-        winners, repeated, unasked = self._winners(value_range, asked.ids)
-        firsts, ends = (np.searchsorted(asked.ids, winners["id"], side=side) for side in ("left", "right"))
-        holders = ends - firsts
-        if (holders == 1).all():
-            return _Range(asked.places[firsts], winners, repeated, unasked)
-        # Of each winner all places from its first one on: a running number, less what ran before.
-        shared = np.repeat(np.arange(len(winners)), holders)
-        before = np.cumsum(holders) - holders
-        places = asked.places[np.arange(len(shared)) + (firsts - before)[shared]]
-        return _Range(places, pick(winners, shared), repeated, unasked)
+    def _sorted_out(self, more_groups: Path) -> list[SortedOut]:
+        """What each process found: this one about the lower half of the IDs, if there is another one."""
+        ranges, sorter = range(self.index.ranges), Sorter(self.answer, self.index, self.groups, self.beat)
+        if self.helper is None:
+            found = [sorter.run(ranges)]
+        else:
+            lower, upper = ranges[: len(ranges) // 2], ranges[len(ranges) // 2 :]
+            there = partial(self.helper.sort_out, self.index, upper, more_groups)
+            found = list(at_once(partial(sorter.run, lower), there, beat=self.beat, stop=self.helper.close))
+        for share in found:
+            self.answer.strays.join(share.strays)
+            self.answer.foreign.join(share.foreign)
+        if sum(share.read for share in found) != self.answer.rows_stored:
+            raise ChildError(f"of {self.answer.rows_stored} lines {sum(share.read for share in found)} were sorted out")
+        return found
 
-    def _winners(self, value_range: int, asked: IdArray) -> tuple[RowArray, int, list[RowArray]]:
-        winners, repeated, unasked = NO_ROWS, 0, []
-        for rows in self._answer.rows(value_range):
-            known = _is_in(rows["id"], asked)
-            if known.all():
-                ours = rows
-            else:
-                ours = pick(rows, known)
-                unasked.append(pick(rows, ~known))
-            rivals = joined([winners, ours]) if len(winners) else ours
-            winners = strongest(rivals, self._answer.writer)
-            repeated += len(rivals) - len(winners)
-            self._beat()
-        return winners, repeated, unasked
+    def _wanted(self, found: Sequence[SortedOut], results: Path, *, lines: bool) -> Wanted:
+        # IDs of each part for which X gave neither a result nor an error of their own.
+        silent = self.index.counts - np.sum([share.answered for share in found], axis=0)
+        names = [(part.batch_id, part.part) for part in self.parts]
+        return Wanted(names, self.answer.strays, self._shares(silent), results, lines)
 
-    def _take(self, found: _Range) -> None:
-        self._groups.add(found.places, found.rows)
-        self._silent -= np.bincount(found.places, minlength=len(self._silent))
-        self._repeated += found.repeated
-        for rows in found.unasked:
-            self._set_aside(rows)
+    def _in_lines(self, wanted: Wanted, rows: list[StoredChunks]) -> Iterable[list[PartFiles]]:
+        here = Finish(wanted, self.answer, self.beat)
+        numbers = range(self.groups.count)
+        if self.helper is None:
+            return ahead(lambda number: here.group(self.groups.group(number)), numbers)
+        self.helper.open(rows, wanted)
+        return shared(
+            lambda number: here.group(self.groups.group(number)),
+            self.helper.finish,
+            numbers,
+            beat=self.beat,
+            stop=self.helper.close,
+        )
 
-    def _set_aside(self, rows: RowArray) -> None:
-        """Count lines about no ID of ours: results are foreign, errors may stand for IDs that X misread."""
-        rejected = rows["rank"] == REJECTED_RANK
-        self._answer.foreign.add([str(identifier) for identifier in rows["id"][~rejected].tolist()])
-        for piece in self._answer.writer.lines(pick(rows, rejected)):
-            for line in piece.data.tobytes().splitlines(keepends=True):
-                self._answer.strays.add(line)
+    def _with_tables(self, wanted: Wanted, tables: TableProcess) -> Iterable[list[PartFiles]]:
+        """Only this process has tables written: two that do would take too much memory."""
+        answer = self.answer
+        answer.writer.flush()
+        tables.begin(
+            Begin(
+                answer.job_type, answer.kinds.pairs(), answer.shapes.learned(), answer.odd_lines, answer.writer.shares()
+            )
+        )
+        here = Finish(wanted, answer, self.beat, tables)
+        return ahead(lambda number: here.group(self.groups.group(number)), range(self.groups.count))
 
-    def _begin_tables(self, tables: TableProcess | None) -> None:
-        """Tell what rows refer to."""
-        if tables:
-            answer = self._answer
-            answer.writer.flush()
-            tables.begin(Begin(answer.job_type, answer.kinds.pairs(), answer.shapes.learned(), answer.odd_lines))
-
-    def _shares(self) -> list[slice]:
+    def _shares(self, silent: IntArray) -> list[slice]:
         """Which of the errors without an ID count against each part.
 
         They count against a job's only batch, as far as it has IDs that X said nothing about. They go to the first
         parts: which IDs they were is unknown, but that they were not checked must show.
         """
-        theirs = self._answer.strays.total if len({part.batch_id for part in self._parts}) == 1 else 0
-        ends = np.minimum(np.cumsum(self._silent), theirs).tolist()
+        theirs = self.answer.strays.total if len({part.batch_id for part in self.parts}) == 1 else 0
+        ends = np.minimum(np.cumsum(silent), theirs).tolist()
         return [slice(first, end) for first, end in pairwise([0, *ends])]
-
-
-@dataclass(frozen=True, slots=True)
-class _Finish:
-    """Pass three: the objects of each part."""
-
-    parts: Sequence[PartIds]
-    answer: AnswerRows
-    shares: list[slice]
-    wanted: _Wanted
-    beat: Beat
-
-    def group(self, group: PartGroup) -> list[PartFiles]:
-        return [self._part(place, rows) for place, rows in enumerate(group.parts(), group.first)]
-
-    def _part(self, place: int, rows: Callable[[], Iterator[RowArray]]) -> PartFiles:
-        part, tally = self.parts[place], Tally()
-        results, *also = self._results(place, partial(self._rows, rows, rejected=False), tally)
-        rejected = self._path("rejected", place)
-        count = self._pack_errors(place, self._rows(rows, rejected=True), rejected)
-        summary = tally.summary(results.packed.bytes, results.packed.sha256, count)
-        for file in (results, *also):
-            if file.packed.lines != summary.count:
-                raise TableError(f"{summary.count} results became {file.packed.lines} in {file.path.name}")
-        return PartFiles(
-            part.batch_id, part.part, results.path, rejected if count else None, summary, results.format, tuple(also)
-        )
-
-    def _results(self, place: int, rows: Callable[[], Iterator[RowArray]], tally: Tally) -> Iterator[ResultsFile]:
-        """The part's results in each format that is wanted, counted on the way."""
-        told = self.answer.writer.lines if self.wanted.lines else self.answer.writer.outlines
-        counted = tally.counted(itertools.chain.from_iterable(map(told, rows())), self.answer.kinds)
-        if self.wanted.lines:
-            path = self._path("results", place)
-            yield ResultsFile(path, ObjectFormat.JSON_LINES, pack(counted, path, self.beat))
-        if self.wanted.tables:
-            path = self._path("results", place, ObjectFormat.PARQUET)
-            yield ResultsFile(path, ObjectFormat.PARQUET, self.wanted.tables.write(rows(), path))
-        for _ in counted:
-            self.beat()
-
-    def _pack_errors(self, place: int, rows: Iterator[RowArray], path: Path) -> int:
-        """Write what X answered with an error, if it did; return how many lines that are."""
-        errors = itertools.chain(
-            itertools.chain.from_iterable(map(self.answer.writer.lines, rows)), self._strays(place)
-        )
-        first = next(errors, None)
-        return pack(itertools.chain([first], errors), path, self.beat).lines if first else 0
-
-    def _rows(self, pieces: Callable[[], Iterator[RowArray]], *, rejected: bool) -> Iterator[RowArray]:
-        for rows in pieces():
-            wanted = (rows["rank"] == REJECTED_RANK) == rejected
-            yield rows if wanted.all() else pick(rows, wanted)
-
-    def _strays(self, place: int) -> Iterator[Lines]:
-        share = self.shares[place]
-        return in_pieces(self.answer.strays.lines(share.start, share.stop - share.start), UNTOLD)
-
-    def _path(self, kind: str, place: int, format_: ObjectFormat = ObjectFormat.JSON_LINES) -> Path:
-        part = self.parts[place]
-        return self.wanted.spool_dir / f"{kind}-{part.batch_id}-{part.part:05d}.{format_}"
-
-
-def _is_in(values: IdArray, sorted_ids: IdArray) -> npt.NDArray[np.bool_]:
-    """Which of the values are among the sorted IDs."""
-    if not len(sorted_ids):
-        return np.zeros(len(values), bool)
-    places = np.minimum(np.searchsorted(sorted_ids, values), len(sorted_ids) - 1)
-    return np.equal(sorted_ids[places], values)

@@ -64,11 +64,14 @@ class Source:
 
     def __init__(self, shapes: Shapes, kinds: Kinds, writer: LineWriter) -> None:
         learned = shapes.learned()
-        slots = [{copy.slot for copy in shape.copies} for shape in learned]
-        extras = [split_line(shape.template.tobytes())[1] for shape in learned]
+        numbers = max(learned, default=0) + 1
         self.shapes, self.kinds, self.writer = shapes, kinds, writer
-        self.has_time = np.array([(False, False), *((0 in these, 1 in these) for these in slots)])
-        self.extras_lengths = np.array([0, *map(len, extras)])
+        self.has_time = np.zeros((numbers, 2), np.bool_)
+        self.extras_lengths = np.zeros(numbers, np.int64)
+        for number, shape in learned.items():
+            slots = {copy.slot for copy in shape.copies}
+            self.has_time[number] = 0 in slots, 1 in slots
+            self.extras_lengths[number] = len(split_line(shape.template.tobytes())[1])
 
 
 def row_groups(pieces: Iterable[RowArray], source: Source) -> Iterator[Columns]:

@@ -6,6 +6,8 @@ ComplyqError
     └── PartMissingError        it is not there any more
 """
 
+from typing import Self
+
 from complyq_config.errors import ComplyqError
 
 
@@ -17,6 +19,10 @@ class ResultsUnreadableError(ComplyqError):
         self.line_number = line_number
         self.excerpt = excerpt
         self.why = why
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int, str, str]]:
+        """Pass from one process to another."""
+        return type(self), (self.line_number, self.excerpt, self.why)
 
 
 class PartUnreadableError(ComplyqError):

@@ -1,6 +1,7 @@
 """The rows of each part, gathered in a file that many parts share: no file is opened for each part and range."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from complyq_workers.results.chunks import Chunks
+from complyq_workers.results.chunks import Chunks, StoredChunks, Stretches
 from complyq_workers.results.lines import RowArray, joined, pick
 from complyq_workers.results.parts import PlaceArray
 from complyq_workers.results.rows import NO_ROWS
@@ -21,29 +22,41 @@ class PartGroups:
     """Groups of parts that follow each other and ask for few enough IDs to be told apart in memory.
 
     A part that asks for more is a group of its own, whose rows are in order as they come.
+
+    Attributes:
+        count: how many groups there are.
     """
 
     def __init__(self, counts: npt.NDArray[np.int64], path: Path) -> None:
         """Group parts by how many IDs each of them holds; rows go to a new file."""
         self._bounds = [*_first_places(counts), len(counts)]
-        self._count = len(self._bounds) - 1
-        self._group_of = np.repeat(np.arange(self._count, dtype=np.uint16), np.diff(self._bounds))
-        self._chunks = Chunks(path, np.uint16, in_order=True)
+        self.count = len(self._bounds) - 1
+        self._group_of = np.repeat(np.arange(self.count, dtype=np.uint16), np.diff(self._bounds))
+        self._files = ExitStack()
+        self._chunks = self._files.enter_context(closing(Chunks(path, np.uint16, in_order=True)))
 
     def close(self) -> None:
         """Close the files."""
-        self._chunks.close()
+        self._files.close()
 
     def add(self, places: PlaceArray, rows: RowArray) -> None:
         """Give each part at `places` its row; called with ever higher IDs."""
         rows["place"] = places
         self._chunks.add(self._group_of[places], rows)
 
-    def groups(self) -> Iterator["PartGroup"]:
-        """All groups, in order of their parts."""
-        self._chunks.cut(np.arange(1, self._count, dtype=np.uint16))
-        for number, (first, end) in enumerate(pairwise(self._bounds)):
-            yield PartGroup(first, end, partial(self._chunks.rows, number))
+    def stored(self) -> StoredChunks:
+        """What was added."""
+        return self._chunks.stored()
+
+    def open(self, files: Sequence[StoredChunks]) -> None:
+        """Have the rows of groups read from these files, in each of which are higher IDs than in the one before."""
+        edges = np.arange(1, self.count, dtype=np.uint16)
+        self._stretches = self._files.enter_context(closing(Stretches(files, edges)))
+
+    def group(self, number: int) -> "PartGroup":
+        """One of the groups, which are in order of their parts."""
+        first, end = self._bounds[number : number + 2]
+        return PartGroup(first, end, partial(self._stretches.rows, number))
 
 
 @dataclass(frozen=True, slots=True)

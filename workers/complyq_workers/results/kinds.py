@@ -1,6 +1,6 @@
 """What lines say, as small numbers: pairs of an action and a reason, of which there are few."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from threading import Lock
 from typing import TypeAlias
 
@@ -10,6 +10,10 @@ Kind: TypeAlias = tuple[str | None, str | None]
 UNTOLD = 65_535
 """Stands for pairs beyond as many as there are numbers, and for very long ones: who wants to know them reads the lines."""
 
+SHARES = 2
+"""So many processes may number what they meet: each has numbers of its own, which mean the same everywhere."""
+
+_MOST = UNTOLD // SHARES
 _LONGEST = 128  # characters of both names: X must not fill the memory
 REJECTED_RANK = 0
 _OTHER_RANK = 1
@@ -24,11 +28,16 @@ def rank_of(action: str | None) -> int:
 class Kinds:
     """Numbers pairs as they are met; may be used by several threads."""
 
-    def __init__(self, pairs: Iterable[Kind] = ()) -> None:
-        """Begin with these pairs, if others were met elsewhere."""
-        self._pairs = list(pairs)
-        self._numbers = {pair: number for number, pair in enumerate(self._pairs)}
+    def __init__(self, share: int = 0) -> None:
+        """Know none, and number those that are met as process number `share` does."""
+        self._coming = iter(range(share * _MOST, (share + 1) * _MOST))
+        self._pairs: dict[int, Kind] = {}
+        self._numbers: dict[Kind, int] = {}
         self._lock = Lock()
+
+    def learn(self, pairs: Mapping[int, Kind]) -> None:
+        """Know these too, which another process has numbered; a pair may have two numbers then."""
+        self._pairs.update(pairs)
 
     def number(self, action: str | None, reason: str | None) -> int:
         """The pair's number, or UNTOLD."""
@@ -39,15 +48,16 @@ class Kinds:
         """The pair with this number, which is not UNTOLD."""
         return self._pairs[number]
 
-    def pairs(self) -> tuple[Kind, ...]:
-        """All pairs in order of their numbers."""
-        return tuple(self._pairs)
+    def pairs(self) -> dict[int, Kind]:
+        """All pairs by their numbers."""
+        return dict(self._pairs)
 
     def _new_number(self, pair: Kind) -> int:
         with self._lock:
-            if pair not in self._numbers and len(self._pairs) < UNTOLD and _length(pair) <= _LONGEST:
-                self._pairs.append(pair)
-                self._numbers[pair] = len(self._pairs) - 1
+            number = next(self._coming, None) if pair not in self._numbers and _length(pair) <= _LONGEST else None
+            if number is not None:
+                self._pairs[number] = pair
+                self._numbers[pair] = number
             return self._numbers.get(pair, UNTOLD)
 
 

@@ -7,7 +7,7 @@ this way is known too, and each of its lines is left to `parse_line`.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle
 from threading import Lock
@@ -31,6 +31,7 @@ SLOTS = 3
 """Beside its ID a line holds so many strings with digits, `created_at` first, then `redacted_at`, then any other."""
 
 _MAX_SHAPES = 2_000
+_NUMBERS = 2 * _MAX_SHAPES  # of each process: threads may learn one shape twice
 _MAX_LINE_BYTES = 1_000
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 _PAIR = re.compile(rb'\s*+"([^"\\]*+)"\s*+:\s*+(?:"([^"\\]*+)"|null)\s*+([,}])')
@@ -114,14 +115,16 @@ class Shape:
 class Shapes(dict[bytes, int]):
     """The number of the shape for each skeleton. Those not met before are learned; several threads may ask."""
 
-    def __init__(self, job_type: str, kinds: Kinds, learned: Iterable[Shape] = ()) -> None:
-        """Know no skeleton, but begin with these shapes if others were `learned` elsewhere."""
+    def __init__(self, job_type: str, kinds: Kinds, share: int = 0) -> None:
+        """Know no skeleton, and number those that are met as process number `share` does: see `Kinds`."""
         super().__init__()
         self._job_type = job_type
         self._kinds = kinds
         self._lock = Lock()
-        self._shapes = list(learned)
-        self._columns: RowArray = np.empty(0, _COLUMNS)
+        self._next = 1 + share * _NUMBERS
+        self._shapes: dict[int, Shape] = {}
+        self._columns: RowArray = np.zeros(1, _COLUMNS)
+        self._in_columns = 0
 
     def __missing__(self, line: bytes) -> int:
         """Learn a shape. What is too long, or one too many, is not remembered: X must not fill the memory."""
@@ -129,23 +132,31 @@ class Shapes(dict[bytes, int]):
             return UNSHAPED
         shape = learn(line, self._job_type, self._kinds)
         with self._lock:
-            if shape is not None:
-                self._shapes.append(shape)
-            return self.setdefault(line, UNSHAPED if shape is None else len(self._shapes))
+            if shape is None:
+                return self.setdefault(line, UNSHAPED)
+            self._shapes[self._next] = shape
+            self._next += 1
+            return self.setdefault(line, self._next - 1)
 
     def shape(self, number: int) -> Shape:
         """The shape with this number, which is not UNSHAPED."""
-        return self._shapes[number - 1]
+        return self._shapes[number]
 
-    def learned(self) -> tuple[Shape, ...]:
-        """All shapes in order of their numbers."""
-        return tuple(self._shapes)
+    def learned(self) -> dict[int, Shape]:
+        """All shapes by their numbers."""
+        return dict(self._shapes)
+
+    def learn(self, shapes: Mapping[int, Shape]) -> None:
+        """Know these shapes too, which another process has numbered."""
+        self._shapes.update(shapes)
 
     def columns(self) -> RowArray:
         """What is known of each shape, by its number: length of a stored line, least ID, kind and rank; 0 for UNSHAPED."""
-        if len(self._columns) <= len(self._shapes):
-            known = [(len(one.template), one.least_id, one.kind, one.rank) for one in self._shapes]
-            self._columns = np.array([(0, 0, 0, 0), *known], _COLUMNS)
+        if self._in_columns < len(self._shapes):
+            shapes = self.learned()
+            columns = np.zeros(max(shapes) + 1, _COLUMNS)
+            columns[list(shapes)] = [(len(one.template), one.least_id, one.kind, one.rank) for one in shapes.values()]
+            self._columns, self._in_columns = columns, len(shapes)
         return self._columns
 
 

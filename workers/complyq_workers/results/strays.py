@@ -32,6 +32,13 @@ class StrayErrors:
         if len(self._counts) > 2 * _KEPT_LINES:
             self._forget_last()
 
+    def join(self, others: "StrayErrors") -> None:
+        """Count what another process has counted."""
+        self.total += others.total
+        self._counts.update(others._counts)  # noqa: SLF001 - of this class
+        if len(self._counts) > 2 * _KEPT_LINES:
+            self._forget_last()
+
     def lines(self, first: int, count: int) -> Iterator[bytes]:
         """So many of those that were counted, from place `first` on: kept ones in order, then stand-ins for the others."""
         if not count:  # as for each of the thousands of parts of a merged job
@@ -58,5 +65,13 @@ class ForeignIds:
     def add(self, identifiers: Sequence[str]) -> None:
         """Count what some results call their ID."""
         self.total += len(identifiers)
+        self._show(identifiers)
+
+    def join(self, others: "ForeignIds") -> None:
+        """Count what another process has counted."""
+        self.total += others.total
+        self._show(others.examples)
+
+    def _show(self, identifiers: Sequence[str]) -> None:
         room = _EXAMPLES - len(self.examples)
         self.examples += tuple(identifier[:_EXAMPLE_LENGTH] for identifier in identifiers[:room])

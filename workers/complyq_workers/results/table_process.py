@@ -4,25 +4,19 @@ What pyarrow takes, thirty megabytes as soon as it is imported, a worker that so
 process has it for the length of one collection.
 """
 
-import os
-import pickle
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import cast
 
-from complyq_config.errors import ComplyqError
+from complyq_workers.results.child import ChildError, ChildProcess
 from complyq_workers.results.kinds import Kind
 from complyq_workers.results.lines import RowArray
 from complyq_workers.results.outputs import Packed
 from complyq_workers.results.shapes import Shape
 
 
-class TableError(ComplyqError):
+class TableError(ChildError):
     """A results table could not be written; collecting the job again may help."""
 
 
@@ -31,9 +25,10 @@ class Begin:
     """What rows refer to: see `Kinds`, `Shapes` and `LineWriter`."""
 
     job_type: str
-    pairs: Sequence[Kind]
-    shapes: Sequence[Shape]
+    kinds: Mapping[int, Kind]
+    shapes: Mapping[int, Shape]
     odd_lines: Path
+    shares: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +39,30 @@ class Make:
     table: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Why there is no table."""
-
-    why: str
-
-
 class TableProcess:
     """Writes one table after another; several threads may ask. Begins to import what it needs at once."""
 
     def __init__(self, folder: Path) -> None:
         """Start the process; rows pass through files in this folder."""
         self._folder = folder
-        self._lock = Lock()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "complyq_workers.results.tables"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"},  # gives memory back sooner than others
-            start_new_session=True,  # what a terminal sends to stop the worker is not for it
+        self._process = ChildProcess(
+            "complyq_workers.results.tables",
+            "the process that writes tables",
+            {"ARROW_DEFAULT_MEMORY_POOL": "system"},  # gives memory back sooner than others
         )
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
 
     def close(self) -> None:
         """End the process, whatever it does."""
-        self._process.kill()
-        with suppress(BrokenPipeError):
-            self._process.communicate()
+        self._process.close()
 
     def begin(self, begin: Begin) -> None:
         """Tell it once what rows refer to."""
-        self._send(begin)
+        self._process.ask(begin)
 
     def write(self, pieces: Iterator[RowArray], table: Path) -> Packed:
         """Write the results of some rows, in their order, to a new file.
@@ -86,27 +74,9 @@ class TableProcess:
         with rows.open("wb") as file:
             for piece in pieces:
                 piece.tofile(file)
-        with self._lock:
-            self._send(Make(rows, table))
-            answer = self._answer()
-        rows.unlink()
-        if isinstance(answer, Failed):
-            raise TableError(f"the table {table.name} cannot be written: {answer.why}")
-        return answer
-
-    def _send(self, request: Begin | Make) -> None:
-        stdin = self._process.stdin
         try:
-            pickle.dump(request, stdin)  # type: ignore[arg-type] # there is one
-            stdin.flush()  # type: ignore[union-attr]
-        except BrokenPipeError:
-            raise self._ended() from None
-
-    def _answer(self) -> Packed | Failed:
-        try:
-            return cast("Packed | Failed", pickle.load(self._process.stdout))  # type: ignore[arg-type] # noqa: S301
-        except (EOFError, pickle.UnpicklingError):
-            raise self._ended() from None
-
-    def _ended(self) -> TableError:
-        return TableError(f"the process that writes tables ended with {self._process.wait()}")
+            return cast("Packed", self._process.ask(Make(rows, table)))
+        except ChildError as error:
+            raise TableError(f"the table {table.name} cannot be written: {error}") from error
+        finally:
+            rows.unlink()

@@ -1,30 +1,27 @@
 """Writes tables, for `TableProcess`: `python -m complyq_workers.results.tables`.
 
-Reads from standard input what rows refer to, and then for each table a file of rows and the path of the table; answers
-on standard output. Both are pickled: nobody but its parent talks to it.
+It is told what rows refer to, and then for each table a file of rows and the path of the table.
 """
 
 import hashlib
-import pickle
-import signal
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from complyq_workers.results.child import serve
 from complyq_workers.results.columns import Columns, Source, TimeArray, Words, row_groups
 from complyq_workers.results.kinds import Kinds
 from complyq_workers.results.lines import ByteArray, IntArray, RowArray
 from complyq_workers.results.outputs import Packed
 from complyq_workers.results.rows import ROW
 from complyq_workers.results.shapes import Shapes
-from complyq_workers.results.table_process import Begin, Failed, Make
+from complyq_workers.results.table_process import Begin, Make
 from complyq_workers.results.writing import LineWriter
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
@@ -117,31 +114,28 @@ def _array(
     return pa.Array.from_buffers(type_, len(values) - 1, [*buffers, pa.py_buffer(text)])
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Make tables until there are no more requests."""
-    begin: Begin = pickle.load(requests)  # noqa: S301
-    kinds = Kinds(begin.pairs)
-    shapes = Shapes(begin.job_type, kinds, begin.shapes)
-    with closing(LineWriter(shapes, begin.odd_lines, "rb")) as writer:
-        source = Source(shapes, kinds, writer)
-        while (make := _next(requests)) is not None:
-            pickle.dump(_made(make, source, begin.job_type), answers)
-            answers.flush()
+class _Tables:
+    """Does what `TableProcess` asks for: `Begin`, and then as often as it wants `Make`."""
 
+    def __init__(self, files: ExitStack) -> None:
+        self._files = files
+        self._job_type = ""
+        self._source: Source
 
-def _next(requests: BinaryIO) -> Make | None:
-    try:
-        make: Make = pickle.load(requests)  # noqa: S301
-    except EOFError:
-        return None
-    return make
+    def answer(self, request: Begin | Make) -> Packed | None:
+        if isinstance(request, Begin):
+            self._begin(request)
+            return None
+        return write_table(row_groups(_rows(request.rows), self._source), self._job_type, request.table)
 
-
-def _made(make: Make, source: Source, job_type: str) -> Packed | Failed:
-    try:
-        return write_table(row_groups(_rows(make.rows), source), job_type, make.table)
-    except Exception as error:  # noqa: BLE001 - its parent says so
-        return Failed(f"{type(error).__name__}: {error}")
+    def _begin(self, begin: Begin) -> None:
+        kinds = Kinds()
+        shapes = Shapes(begin.job_type, kinds)
+        kinds.learn(begin.kinds)
+        shapes.learn(begin.shapes)
+        writer = self._files.enter_context(closing(LineWriter(shapes, begin.odd_lines, None)))
+        writer.learn(begin.shares)
+        self._job_type, self._source = begin.job_type, Source(shapes, kinds, writer)
 
 
 def _rows(path: Path) -> Iterator[RowArray]:
@@ -151,7 +145,5 @@ def _rows(path: Path) -> Iterator[RowArray]:
 
 
 if __name__ == "__main__":
-    # A worker that is told to stop lets its steps end. When it is gone, so are the requests.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    with ExitStack() as opened:
+        serve(_Tables(opened).answer)

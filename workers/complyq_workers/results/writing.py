@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from complyq_workers.results.shapes import UNSHAPED, Shapes
 
 _ODD_ROW = np.dtype([*ROW.descr[:-1], ("start", "<i8"), ("length", "<u4"), ("rest", f"V{ROW['slots'].itemsize - 12}")])
 _SLICE_BYTES = 4 << 20
+_SHARE_BYTES = 1 << 48  # more than a file has: so the place of a line tells which process has kept it
 _NO_TEXT: ByteArray = np.empty(0, np.uint8)
 
 
@@ -27,14 +28,31 @@ class LineWriter:
     Lines may be written by several threads once all are kept.
     """
 
-    def __init__(self, shapes: Shapes, path: Path, mode: Literal["w+b", "rb"] = "w+b") -> None:
-        """Make a new file for lines without a shape, or open that of another process to read it."""
+    def __init__(self, shapes: Shapes, path: Path, share: int | None = 0) -> None:
+        """Make a file for lines without a shape.
+
+        Args:
+            shapes: of all other lines.
+            path: how the file's name begins, and those of other processes.
+            share: number of this process; None if it only reads what others have kept.
+        """
         self._shapes = shapes
-        self._file = path.open(mode)
+        self._path = path
+        self._share = share or 0
+        self._files: dict[int, BinaryIO] = {} if share is None else {share: self._of(share).open("w+b")}
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+
+    def shares(self) -> list[int]:
+        """The numbers of the processes whose lines can be read."""
+        return list(self._files)
+
+    def learn(self, shares: Iterable[int]) -> None:
+        """Read also what these processes have kept."""
+        self._files.update({share: self._of(share).open("rb") for share in shares})
 
     def keep(self, odd: Iterable[OddLine]) -> RowArray:
         """Keep lines without a shape; return their rows."""
@@ -62,11 +80,16 @@ class LineWriter:
 
     def flush(self) -> None:
         """Write all lines that were kept, so that they can be read."""
-        self._file.flush()
+        for file in self._files.values():
+            file.flush()
+
+    def _of(self, share: int) -> Path:
+        return self._path.with_name(f"{self._path.name}-{share}")
 
     def _append(self, line: bytes) -> int:
-        start = self._file.tell()
-        self._file.write(line)
+        file = self._files[self._share]
+        start = self._share * _SHARE_BYTES + file.tell()
+        file.write(line)
         return start
 
     def _lengths(self, rows: RowArray) -> IntArray:
@@ -90,5 +113,6 @@ class LineWriter:
     def _copy_odd(self, rows: RowArray, targets: IntArray, data: ByteArray) -> None:
         odd = rows.view(_ODD_ROW)
         for start, length, target in zip(odd["start"].tolist(), odd["length"].tolist(), targets.tolist(), strict=True):
-            line = os.pread(self._file.fileno(), length, start)
+            share, at = divmod(start, _SHARE_BYTES)
+            line = os.pread(self._files[share].fileno(), length, at)
             data[target : target + length] = np.frombuffer(line, np.uint8)
