@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 import google_crc32c
@@ -45,6 +45,7 @@ __all__ = [
     "DownloadTooLargeError",
     "DownloadUnverifiableError",
     "Downloaded",
+    "Progress",
     "download",
     "is_direct",
     "most_bytes",
@@ -148,7 +149,7 @@ def download(
         DownloadError: See the tree above.
         UnauthorizedError, ForbiddenOriginError, RedirectRefusedError: As the transport says.
     """
-    request = Request("GET", url, bearer=with_bearer)
+    request = Request("GET", url, bearer=with_bearer, endpoint="download")
     return _Download(transport, request, into, max_bytes, on_progress, patience or Patience()).run()
 
 
@@ -291,7 +292,7 @@ class _Download:
 
     def _attempt(self) -> Downloaded:
         wanted = self.partial.resume_headers() if self.partial is not None else {}
-        request = Request("GET", self.request.url, wanted, bearer=self.request.bearer)
+        request = replace(self.request, headers=wanted)
         with self.transport.stream(request) as answer:
             partial = self.partial = self._partial_for(answer, wanted)
             self._copy(answer, partial)

@@ -29,15 +29,17 @@ from complyq_workers.coordination.redis_server import (
     SHOWN_SECONDS,
     STARTS_SECONDS,
 )
+from complyq_workers.coordination.tally import counted_as, observed_as
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from complyq_producer.estimates import JobDuration
     from complyq_producer.live import LiveJob, LivePlace, LiveQueue
     from complyq_producer.model import BatchId
-    from complyq_workers.coordination.port import Counter
+    from complyq_workers.coordination.port import Unsettled
     from complyq_workers.coordination.quota import Quota
+    from complyq_workers.coordination.tally import Counter, Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,15 +220,62 @@ class MemoryCoordination:
             holder: str | None = self._get(f"slot:{type_}")
             return holder
 
-    def count(self, counter: Counter, type_: ComplianceType) -> None:
-        """Count one more, for metrics."""
-        with self._lock:
-            self._increment(f"counted:{counter}:{type_}", inf)
+    def count(self, counter: Counter, *labels: str, amount: int = 1) -> None:
+        """Count for metrics, at once."""
+        self._tell([(counted_as(counter, *labels), amount)])
 
-    def counted(self, counter: Counter, type_: ComplianceType) -> int:
-        """Return how many were counted since the last flush."""
+    def observe(self, histogram: Histogram, type_: ComplianceType, seconds: float) -> None:
+        """Take a duration into a histogram."""
+        self._tell(observed_as(histogram, type_, seconds))
+
+    def _tell(self, counts: Iterable[tuple[str, int]]) -> None:
         with self._lock:
-            return self._get(f"counted:{counter}:{type_}") or 0
+            counted = dict(self._get("counted") or {})
+            for field_name, amount in counts:
+                counted[field_name] = counted.get(field_name, 0) + amount
+            self._set("counted", counted, inf)
+
+    def counted(self) -> dict[str, int]:
+        """Return all that was counted and observed since the last flush, by field."""
+        with self._lock:
+            return dict(self._get("counted") or {})
+
+    def show_unsettled(self, type_: ComplianceType, batches: Sequence[Unsettled]) -> None:
+        """Show which open batches have ended or are parked, in place of what was shown before."""
+        with self._lock:
+            self._set(f"unsettled:{type_}", list(batches), SHOWN_SECONDS)
+
+    def unsettled(self, type_: ComplianceType) -> list[Unsettled] | None:
+        """Return which open batches were shown to have ended or to be parked; None if that is not known."""
+        with self._lock:
+            shown: list[Unsettled] | None = self._get(f"unsettled:{type_}")
+            return shown
+
+    def show_backlog(self, events: int) -> None:
+        """Show how many events wait on the results queue for their listeners."""
+        with self._lock:
+            self._set("backlog", events, SHOWN_SECONDS)
+
+    def backlog(self) -> int | None:
+        """Return how many events were last seen to wait; None if that is not known."""
+        with self._lock:
+            shown: int | None = self._get("backlog")
+            return shown
+
+    def show_alive(self, role: str, processes: Sequence[str], seconds: float) -> None:
+        """Show that processes of a role live; they count for so many seconds."""
+        with self._lock:
+            living = self._living(role) | {process: self.now() + seconds for process in processes}
+            self._set(f"alive:{role}", living, seconds)
+
+    def alive(self, role: str) -> int:
+        """Return how many processes of a role live."""
+        with self._lock:
+            return len(self._living(role))
+
+    def _living(self, role: str) -> dict[str, float]:
+        shown: dict[str, float] = self._get(f"alive:{role}") or {}
+        return {process: until for process, until in shown.items() if until > self.now()}
 
     # What else status sees
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from complyq_config.errors import ComplyqError
+from complyq_producer.model import BatchId
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from complyq_producer.estimates import JobDuration
     from complyq_producer.live import LiveBudget, LiveJob, LiveQueue
     from complyq_producer.model import ComplianceType
     from complyq_workers.coordination.quota import Quota
+    from complyq_workers.coordination.tally import Counter, Histogram
 
 
 NOT_DUE = -1
@@ -22,10 +28,16 @@ class CoordinationError(ComplyqError):
     """Redis does not answer or refuses. The step ends and is tried again; nothing is lost."""
 
 
-class Counter(StrEnum):
-    """What is counted for metrics."""
+class Unsettled(msgspec.Struct, frozen=True, kw_only=True):
+    """An open batch that somebody may have to look at, as a sweep saw it."""
 
-    BATCHES_ENDED_LATE = "batches_ended_late"
+    batch_id: BatchId
+    since: datetime
+    """When it ended or was first parked."""
+    has_ended: bool
+    """Whether all that is left to do is to deliver its events."""
+    parked: int
+    """How much of it is parked: jobs, and its publishing."""
 
 
 class Coordination(Protocol):
@@ -129,8 +141,32 @@ class Coordination(Protocol):
     def slot_holder(self, type_: ComplianceType) -> str | None:
         """Return who holds the lock of a type, if anybody does."""
 
-    def count(self, counter: Counter, type_: ComplianceType) -> None:
-        """Count one more, for metrics. A lost reply may count it twice."""
+    def count(self, counter: Counter, *labels: str, amount: int = 1) -> None:
+        """Count for metrics. It is told to the others when a step of this process next ends: that costs no request.
 
-    def counted(self, counter: Counter, type_: ComplianceType) -> int:
-        """Return how many were counted since Redis last lost what it held."""
+        So who dies in the middle of a step may lose its counts, and a lost reply may have them counted twice.
+        """
+
+    def observe(self, histogram: Histogram, type_: ComplianceType, seconds: float) -> None:
+        """Take a duration into a histogram, as `count` counts."""
+
+    def counted(self) -> Mapping[str, int]:
+        """Return all that was counted and observed since Redis last lost what it held, by field, see `tally`."""
+
+    def show_unsettled(self, type_: ComplianceType, batches: Sequence[Unsettled]) -> None:
+        """Show which open batches have ended or are parked, in place of what was shown before."""
+
+    def unsettled(self, type_: ComplianceType) -> list[Unsettled] | None:
+        """Return which open batches were shown to have ended or to be parked; None if that is not known."""
+
+    def show_backlog(self, events: int) -> None:
+        """Show how many events wait on the results queue for their listeners."""
+
+    def backlog(self) -> int | None:
+        """Return how many events were last seen to wait; None if that is not known."""
+
+    def show_alive(self, role: str, processes: Sequence[str], seconds: float) -> None:
+        """Show that processes of a role live; they count for so many seconds."""
+
+    def alive(self, role: str) -> int:
+        """Return how many processes of a role live."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,7 +13,7 @@ from redis.exceptions import RedisError
 from complyq_producer.live import connect_redis, read_budgets, read_durations
 from complyq_producer.redis_keys import RedisKeys
 from complyq_workers.coordination.budget_scripts import BLOCK, COUNT, GIVE_BACK, LEARN, RESERVE
-from complyq_workers.coordination.port import CoordinationError
+from complyq_workers.coordination.port import CoordinationError, Unsettled
 from complyq_workers.coordination.quota import (
     ASSUMED_REQUESTS,
     ASSUMED_SECONDS,
@@ -21,15 +22,16 @@ from complyq_workers.coordination.quota import (
     RESERVED_SECONDS,
     SAME_WINDOW_SECONDS,
 )
+from complyq_workers.coordination.tally import Tally, counted_as, observed_as
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from complyq_producer.estimates import JobDuration
     from complyq_producer.live import LiveBudget, LiveJob, LiveQueue
     from complyq_producer.model import ComplianceType
-    from complyq_workers.coordination.port import Counter
     from complyq_workers.coordination.quota import Quota
+    from complyq_workers.coordination.tally import Counter, Histogram
 
 # A lost reply makes the client send a script again: taking what one has renews it, and what was given back stays so.
 # The word that a step was asked for stands until the step is begun anew, so that a repeated END_STEP still tells it.
@@ -46,7 +48,9 @@ local starts = holder and tonumber(redis.call('GET', KEYS[3]) or '1') or redis.c
 redis.call('EXPIRE', KEYS[3], ARGV[3])
 return starts
 """
+# What was counted comes along as fields and amounts by turns. That it cannot be counted must not keep a step from ending.
 END_STEP = """
+for i = 4, #ARGV, 2 do redis.pcall('HINCRBY', KEYS[6], ARGV[i], ARGV[i + 1]) end
 if ARGV[2] ~= '' then redis.call('SET', KEYS[4], '1', 'PX', ARGV[2]) end
 if ARGV[3] ~= '' then redis.call('DEL', KEYS[5]) end
 local holder = redis.call('GET', KEYS[1])
@@ -71,6 +75,18 @@ RELEASE_SLOT = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
+SHOW_ALIVE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return redis.call('ZCARD', KEYS[1])
+"""
+ALIVE = """
+local time = redis.call('TIME')
+return redis.call('ZCOUNT', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000) + 1, '+inf')
+"""
 SHOWN_SECONDS = 3600
 SHOWN_PLACES = 20_000
 REMEMBERED_JOBS = 50
@@ -87,6 +103,7 @@ class RedisCoordination:
         self._keys = RedisKeys(namespace)
         self._client: redis.Redis | None = None
         self._pid = 0
+        self._tally = Tally()
 
     def take_step(self, name: str, nonce: str, seconds: float, *, due_within: float | None = None) -> int:
         """Take or renew the lease on a step, or leave word that it was asked for; return how often it was begun."""
@@ -96,9 +113,17 @@ class RedisCoordination:
 
     def end_step(self, name: str, nonce: str, *, postponed: float = 0.0, went_well: bool = False) -> bool:
         """End the step in order and give the lease back, if it is still ours; return whether it was asked for meanwhile."""
-        keys = [*self._step_keys(name), self._keys.due(name), self._keys.failures(name)]
+        keys = [*self._step_keys(name), self._keys.due(name), self._keys.failures(name), self._keys.counted]
         wait = _milliseconds(postponed) if postponed > 0 else ""
-        return bool(self._run(END_STEP, keys, nonce, wait, "1" if went_well else ""))
+        counts = self._tally.take()
+        told: list[str | int] = []
+        for field, amount in counts.items():
+            told += field, amount
+        try:
+            return bool(self._run(END_STEP, keys, nonce, wait, "1" if went_well else "", *told))
+        except CoordinationError:
+            self._tally.give_back(counts)
+            raise
 
     def note_progress(self, name: str, position: int) -> None:
         """Remember how far a step has come. Farther than ever before, its earlier starts are forgotten."""
@@ -214,13 +239,48 @@ class RedisCoordination:
         holder: bytes | None = self._ask(lambda client: client.get(self._keys.slot(type_)))
         return holder.decode() if holder else None
 
-    def count(self, counter: Counter, type_: ComplianceType) -> None:
-        """Count one more, for metrics. A lost reply may count it twice."""
-        self._ask(lambda client: client.incr(self._keys.counted(counter, type_)))
+    def count(self, counter: Counter, *labels: str, amount: int = 1) -> None:
+        """Count for metrics. It is told when a step of this process next ends."""
+        self._tally.add(counted_as(counter, *labels), amount)
 
-    def counted(self, counter: Counter, type_: ComplianceType) -> int:
-        """Return how many were counted since Redis last lost what it held."""
-        return int(self._ask(lambda client: client.get(self._keys.counted(counter, type_))) or 0)
+    def observe(self, histogram: Histogram, type_: ComplianceType, seconds: float) -> None:
+        """Take a duration into a histogram. It is told when a step of this process next ends."""
+        for field, amount in observed_as(histogram, type_, seconds):
+            self._tally.add(field, amount)
+
+    def counted(self) -> dict[str, int]:
+        """Return all that was counted and observed since Redis last lost what it held, by field."""
+        counts: dict[bytes, bytes] = self._ask(lambda client: client.hgetall(self._keys.counted))
+        return {field.decode(): int(amount) for field, amount in counts.items()}
+
+    def show_unsettled(self, type_: ComplianceType, batches: Sequence[Unsettled]) -> None:
+        """Show which open batches have ended or are parked, in place of what was shown before."""
+        body = msgspec.json.encode(batches)
+        self._ask(lambda client: client.set(self._keys.unsettled(type_), body, ex=SHOWN_SECONDS))
+
+    def unsettled(self, type_: ComplianceType) -> list[Unsettled] | None:
+        """Return which open batches were shown to have ended or to be parked; None if that is not known."""
+        body: bytes | None = self._ask(lambda client: client.get(self._keys.unsettled(type_)))
+        with suppress(msgspec.DecodeError):  # a newer version may show it in another way
+            return msgspec.json.decode(body, type=list[Unsettled]) if body else None
+        return None
+
+    def show_backlog(self, events: int) -> None:
+        """Show how many events wait on the results queue for their listeners."""
+        self._ask(lambda client: client.set(self._keys.backlog, events, ex=SHOWN_SECONDS))
+
+    def backlog(self) -> int | None:
+        """Return how many events were last seen to wait; None if that is not known."""
+        shown: bytes | None = self._ask(lambda client: client.get(self._keys.backlog))
+        return int(shown) if shown else None
+
+    def show_alive(self, role: str, processes: Sequence[str], seconds: float) -> None:
+        """Show that processes of a role live; they count for so many seconds."""
+        self._run(SHOW_ALIVE, [self._keys.alive(role)], _milliseconds(seconds), *processes)
+
+    def alive(self, role: str) -> int:
+        """Return how many processes of a role live."""
+        return int(self._run(ALIVE, [self._keys.alive(role)]))
 
     def _budget_keys(self, endpoint: str) -> list[str]:
         keys = self._keys

@@ -69,7 +69,7 @@ class Finished:
 def prepare_start(upload_url: str) -> Request:
     """Ask for a resumable session. All three headers are signed, so none may be missing or different."""
     headers = {"Content-Type": CONTENT_TYPE, "Content-Length": "0", "x-goog-resumable": "start"}
-    return Request("POST", upload_url, headers)
+    return Request("POST", upload_url, headers, endpoint="session")
 
 
 def read_start(reply: Reply, upload_url: str) -> str:
@@ -91,13 +91,13 @@ def read_start(reply: Reply, upload_url: str) -> str:
 def prepare_query(session_uri: str, total: int) -> Request:
     """Ask how many bytes the server has."""
     headers = {"Content-Range": f"bytes */{total}", "Content-Length": "0"}
-    return Request("PUT", session_uri, headers, resumable=True)
+    return Request("PUT", session_uri, headers, resumable=True, endpoint="offset")
 
 
 def prepare_chunk(session_uri: str, first: int, body: StreamedBody, total: int) -> Request:
     """Send the bytes from `first` on, as many as the body holds (at least one)."""
     headers = {"Content-Range": f"bytes {first}-{first + len(body) - 1}/{total}"}
-    return Request("PUT", session_uri, headers, body, resumable=True)
+    return Request("PUT", session_uri, headers, body, resumable=True, endpoint="upload")
 
 
 def chunk_length(offset: int, total: int, chunk_bytes: int) -> int:
@@ -165,7 +165,7 @@ def confirm(told: Persisted | Finished, known: int) -> Persisted | Finished:
 def prepare_whole(url: str, body: StreamedBody | bytes, *, direct: bool) -> Request:
     """Send everything in one PUT; with the bearer only to the API itself."""
     length = {"Content-Length": str(len(body))}
-    return Request("PUT", url, {"Content-Type": CONTENT_TYPE, **length}, body, bearer=direct)
+    return Request("PUT", url, {"Content-Type": CONTENT_TYPE, **length}, body, bearer=direct, endpoint="upload")
 
 
 def read_whole(reply: Reply, total: int, url: str) -> Hashes:

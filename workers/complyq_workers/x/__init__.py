@@ -17,7 +17,7 @@ from complyq_workers.x.errors import (
     UnreachableError,
     XError,
 )
-from complyq_workers.x.messages import Reply, Request
+from complyq_workers.x.messages import Exchange, Reply, Request
 from complyq_workers.x.origins import is_direct
 from complyq_workers.x.patience import Patience
 from complyq_workers.x.transport import Timeouts, Transport
@@ -28,6 +28,7 @@ __all__ = [
     "CancelUnsupportedError",
     "ComplianceJob",
     "Credentials",
+    "Exchange",
     "ExchangedBearer",
     "ForbiddenOriginError",
     "JobNotFoundError",

@@ -68,7 +68,7 @@ class XClient:
         """
         wanted = {"type": type_, "name": name, "resumable": resumable or None}
         body = msgspec.json.encode({field: value for field, value in wanted.items() if value is not None})
-        return _job_answer(self._ask("POST", self._jobs, body), f"POST {self._jobs}", resumable=resumable)
+        return _job_answer(self._ask("create", "POST", self._jobs, body), f"POST {self._jobs}", resumable=resumable)
 
     def get_job(self, job_id: str) -> Answer[ComplianceJob]:
         """Read one job.
@@ -77,7 +77,7 @@ class XClient:
             JobNotFoundError: X does not know it.
         """
         url = self._job_url(job_id)
-        reply = self._ask("GET", url)
+        reply = self._ask("get", "GET", url)
         if reply.status in {404, 410}:
             raise _error(JobNotFoundError, reply, f"GET {url}")
         return _job_answer(reply, f"GET {url}")
@@ -85,7 +85,7 @@ class XClient:
     def list_jobs(self, type_: str) -> Answer[list[ComplianceJob]]:
         """List the recent jobs of a type, whatever their status; empty where there is none."""
         url = f"{self._jobs}?{urlencode({'type': type_})}"
-        reply = self._ask("GET", url)
+        reply = self._ask("list", "GET", url)
         name = f"GET {self._jobs}"
         _raise_for(reply, name)
         return _answer(reply, _jobs_in(_decoded(reply, name), reply, name))
@@ -97,7 +97,7 @@ class XClient:
             CancelUnsupportedError: X answered 404, 405 or 501: it offers no cancelling, or does not know the job.
         """
         url = self._job_url(job_id)
-        reply = self._ask("DELETE", url)
+        reply = self._ask("cancel", "DELETE", url)
         if reply.status in {404, 405, 501}:
             raise _error(CancelUnsupportedError, reply, f"DELETE {url}")
         _raise_for(reply, f"DELETE {url}")
@@ -110,9 +110,10 @@ class XClient:
     def _job_url(self, job_id: str) -> str:
         return f"{self._jobs}/{quote(job_id, safe='')}"
 
-    def _ask(self, method: str, url: str, body: bytes | None = None) -> Reply:
+    def _ask(self, endpoint: str, method: str, url: str, body: bytes | None = None) -> Reply:
         headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
-        return self.transport.send(Request(method, url, headers, body, bearer=True), limit=_ANSWER_BYTES)
+        request = Request(method, url, headers, body, bearer=True, endpoint=endpoint)
+        return self.transport.send(request, limit=_ANSWER_BYTES)
 
 
 def retry_at_from(headers: Mapping[str, str]) -> float | None:

@@ -103,7 +103,7 @@ class ExchangedBearer:
         url = f"{self._transport.api_url}/oauth2/token"
         headers = {"Content-Type": "application/x-www-form-urlencoded;charset=UTF-8", "Accept": "application/json"}
         form = b"grant_type=client_credentials"
-        request = Request("POST", url, headers, form, authorization=f"Basic {self._basic}")
+        request = Request("POST", url, headers, form, authorization=f"Basic {self._basic}", endpoint="token")
         return _token_from(self._transport.send(request), url)
 
 

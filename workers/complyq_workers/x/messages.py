@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class StreamedBody(Protocol):
-    """A request body that is read as it is sent; `failure` keeps what reading it raised."""
+    """A request body that is read as it is sent; `failure` keeps what reading it raised, `sent` how many bytes were read."""
 
     failure: BaseException | None
+    sent: int
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[bytes]: ...
@@ -35,6 +36,7 @@ class Request:
         bearer: Send the bearer; allowed to the API's origin only.
         authorization: Send this Authorization instead of the bearer; allowed to the API's origin only.
         resumable: The answer 308 belongs to the resumable protocol here and is no redirect.
+        endpoint: What is asked for, in a word, for metrics.
     """
 
     method: str
@@ -44,6 +46,7 @@ class Request:
     bearer: bool = False
     authorization: str | None = field(default=None, repr=False)
     resumable: bool = False
+    endpoint: str = "other"
 
     @property
     def name(self) -> str:
@@ -54,6 +57,23 @@ class Request:
     def replayable(self) -> bool:
         """Whether the same request can be sent again: its body is no stream."""
         return self.body is None or isinstance(self.body, bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What became of a request, for metrics.
+
+    Attributes:
+        endpoint: What was asked for.
+        status: Of the answer; None if there was none.
+        sent: Bytes of a streamed body, whether they arrived or not.
+        received: Bytes of the answer's body that were read, as they came over the wire.
+    """
+
+    endpoint: str
+    status: int | None
+    sent: int
+    received: int
 
 
 @dataclass(frozen=True, slots=True)

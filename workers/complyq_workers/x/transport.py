@@ -16,11 +16,11 @@ import requests
 from complyq_workers.x.connection import PatientAdapter, hide_queries_in_logs
 from complyq_workers.x.errors import ForbiddenOriginError, RedirectRefusedError, UnauthorizedError
 from complyq_workers.x.failures import VENDOR_ERRORS, broken_answer, no_answer
-from complyq_workers.x.messages import Reply, Request
+from complyq_workers.x.messages import Exchange, Reply, Request
 from complyq_workers.x.origins import AllowedOrigins, Origin, location, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from complyq_workers.x.credentials import Credentials
 
@@ -78,6 +78,7 @@ class Transport:
         *,
         proxy_url: str | None = None,
         timeouts: Timeouts | None = None,
+        meter: Callable[[Exchange], None] = lambda _: None,
     ) -> None:
         """Prepare to send; no connection is made yet.
 
@@ -87,6 +88,7 @@ class Transport:
             credentials: Where the bearer comes from.
             proxy_url: The proxy for all but loopback hosts; proxies in the environment are ignored.
             timeouts: How long to wait.
+            meter: Told what became of each request, once its answer was read or given up.
 
         Raises:
             ConfigurationError: An origin is malformed, or plain http beyond loopback.
@@ -96,6 +98,7 @@ class Transport:
         self._credentials = credentials
         self._proxies = {"http": proxy_url, "https": proxy_url} if proxy_url else {}
         self._timeouts = timeouts or Timeouts()
+        self._meter = meter
         self._sessions = _SessionOfProcess()
         hide_queries_in_logs()
 
@@ -152,12 +155,16 @@ class Transport:
     @contextmanager
     def _open(self, request: Request) -> Iterator[requests.Response]:
         origin = self.origins.require(request.url)
-        response = self._response_to(request, origin, self._authorization(request, origin))
+        authorization = self._authorization(request, origin)
+        response: requests.Response | None = None
         try:
+            response = self._response_to(request, origin, authorization)
             _refuse_redirect(response, request)
             yield response
         finally:
-            response.close()
+            self._meter(_exchange(request, response))
+            if response is not None:
+                response.close()
 
     def _authorization(self, request: Request, origin: Origin) -> str | None:
         if not request.bearer and request.authorization is None:
@@ -229,6 +236,13 @@ def _prepared(request: Request, authorization: str | None) -> requests.PreparedR
     if authorization is not None:
         headers["Authorization"] = authorization
     return requests.Request(request.method, request.url, headers=headers, data=request.body or None).prepare()
+
+
+def _exchange(request: Request, response: requests.Response | None) -> Exchange:
+    sent = 0 if request.body is None or isinstance(request.body, bytes) else request.body.sent
+    if response is None:
+        return Exchange(request.endpoint, None, sent, 0)
+    return Exchange(request.endpoint, response.status_code, sent, response.raw.tell())
 
 
 def _refuse_redirect(response: requests.Response, request: Request) -> None:
