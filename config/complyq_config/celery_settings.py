@@ -12,8 +12,11 @@ SIGTERM, which some supervisors send to all processes of a service, and leave it
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from kombu import Exchange, Queue
+from kombu import Exchange, Queue, binding
 
+from complyq_config import amqp_transport
+from complyq_config.amqp_address import AmqpAddress
+from complyq_config.redis_address import REDIS_SCHEMES, RedisAddress
 from complyq_config.settings import Settings
 
 SOFT_TIME_LIMIT = 600
@@ -30,7 +33,16 @@ TRANSFER_TASKS = ("complyq.merge_job", "complyq.upload_job", "complyq.collect_jo
 """The tasks that move many bytes and take minutes. All others are short."""
 MAX_DEAD_LETTERS = 1_000
 """The newest malformed messages are kept, up to this many."""
-_REDIS_SCHEMES = frozenset({"redis", "rediss"})
+DELIVERY_LIMIT = 20
+"""So often RabbitMQ hands a message out again before it puts it aside. A step that takes its process down is parked long
+before; what healthy work loses with its message, after as many lost connections, the sweep finds."""
+_SOCKET_SECONDS = {
+    # Seconds: without these a dead peer or a lost packet blocks a worker for ever. Well above the one second
+    # for which kombu blocks in BRPOP.
+    "socket_timeout": 15,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +66,26 @@ def queue_names(settings: Settings) -> QueueNames:
 
 def dead_letter_queue(settings: Settings) -> Queue:
     """Return the queue of malformed messages, reached by its name alone."""
+    name = queue_names(settings).dead
+    if _is_redis(settings):
+        return Queue(name, exchange=Exchange(""), routing_key=name, durable=True)
+    # RabbitMQ itself adds what it gave up, and bounds the queue. Expired hints, which it would add too, are passed over:
+    # there are thousands of them while no worker runs. It knows the last reason since 3.13, before that the first.
+    reasons = ("x-first-death-reason", "x-last-death-reason")
+    given_up = [{"x-match": "any-with-x", reason: why} for reason in reasons for why in ("delivery_limit", "rejected")]
+    exchange = Exchange(name, type="headers", durable=True)
     return Queue(
-        queue_names(settings).dead, exchange=Exchange(""), routing_key=queue_names(settings).dead, durable=True
+        name,
+        bindings=[binding(exchange, arguments=arguments) for arguments in given_up],
+        durable=True,
+        queue_arguments={"x-queue-type": "quorum", "x-max-length": MAX_DEAD_LETTERS, "x-overflow": "drop-head"},
     )
+
+
+def task_queues(settings: Settings) -> list[Queue]:
+    """Return the queues that workers read."""
+    names = queue_names(settings)
+    return [_queue(names.control, settings), _queue(names.transfer, settings)]
 
 
 def key_prefix(settings: Settings) -> str:
@@ -69,10 +98,43 @@ def celery_settings(settings: Settings) -> dict[str, object]:
     return _messages(settings) | _queues(settings) | _delivery() | _worker()
 
 
-def _messages(settings: Settings) -> dict[str, object]:
+def has_delayed_delivery(settings: Settings) -> bool:
+    """Whether the broker itself keeps a message until it is due, in whole seconds; if not, a worker does."""
+    return not _is_redis(settings)
+
+
+def _broker(settings: Settings) -> dict[str, object]:
+    if not _is_redis(settings):
+        amqp = AmqpAddress.parse(settings.broker_url.get_secret_value())
+        return {
+            "broker_url": amqp.kombu_url(amqp_transport.SCHEME),
+            "broker_use_ssl": amqp.tls or False,
+            "broker_transport_options": _amqp_options(),
+            # Seconds: a side that was silent for twice as long is gone.
+            "broker_heartbeat": 60,
+            # Countdowns pass through queues of RabbitMQ: a worker that kept them would have its two messages in hand soon,
+            # and quorum queues do not let it have more for as long as it waits.
+            "broker_native_delayed_delivery_queue_type": "quorum",
+            "worker_detect_quorum_queues": True,
+        }
+    redis = RedisAddress.parse(settings.broker_url.get_secret_value())
+    options = _redis_options(settings) | (_sentinel_options(redis) if redis.sentinels else {})
+    # Without options kombu would encrypt and trust everybody.
     return {
-        "broker_url": settings.broker_url.get_secret_value(),
-        "broker_transport_options": _redis_options(settings) if _is_redis(settings) else _amqp_options(),
+        "broker_url": redis.kombu_url,
+        "worker_detect_quorum_queues": False,
+        "broker_use_ssl": redis.tls or False,
+        "broker_transport_options": options,
+    }
+
+
+def _sentinel_options(redis: RedisAddress) -> dict[str, object]:
+    tls = {"ssl": True, **redis.tls} if redis.tls else {}
+    return {"master_name": redis.master, "sentinel_kwargs": {**_SOCKET_SECONDS, **redis.sentinel_login, **tls}}
+
+
+def _messages(settings: Settings) -> dict[str, object]:
+    return _broker(settings) | {
         # Seconds for a connection to the broker; Redis has socket_connect_timeout of its own.
         "broker_connection_timeout": 5,
         # A worker may start before its broker, and outlives its restarts: it asks again for ever.
@@ -109,11 +171,7 @@ def _redis_options(settings: Settings) -> dict[str, object]:
         "unacked_restore_limit": 1_000,
         # Seconds: a worker that dies while it restores holds up the others for no longer than this.
         "unacked_mutex_expire": 60,
-        # Seconds: without these a dead peer or a lost packet blocks a worker for ever. Well above the one second
-        # for which kombu blocks in BRPOP.
-        "socket_timeout": 15,
-        "socket_connect_timeout": 5,
-        "socket_keepalive": True,
+        **_SOCKET_SECONDS,
         # Seconds without traffic after which a connection is tried with PING before it is used.
         "health_check_interval": 25,
         # Without a limit kombu's default channel tries to connect for as long as it takes, so that a caller that
@@ -142,7 +200,7 @@ def _amqp_options() -> dict[str, object]:
 def _queues(settings: Settings) -> dict[str, object]:
     names = queue_names(settings)
     return {
-        "task_queues": [_queue(names.control), _queue(names.transfer)],
+        "task_queues": task_queues(settings),
         "task_default_queue": names.control,
         "task_default_exchange": names.control,
         "task_default_routing_key": names.control,
@@ -193,9 +251,23 @@ def _worker() -> dict[str, object]:
     }
 
 
-def _queue(name: str) -> Queue:
-    return Queue(name, Exchange(name, type="direct", durable=True), routing_key=name, durable=True)
+def _queue(name: str, settings: Settings) -> Queue:
+    if _is_redis(settings):
+        return Queue(name, Exchange(name, type="direct", durable=True), routing_key=name, durable=True)
+    return Queue(
+        name,
+        # Celery's delayed delivery takes no direct exchange.
+        Exchange(f"complyq.{settings.namespace}", type="topic", durable=True),
+        routing_key=name,
+        durable=True,
+        queue_arguments={
+            # Replicated, and kept through a restart of the node: what is confirmed is on a majority's disks.
+            "x-queue-type": "quorum",
+            "x-delivery-limit": DELIVERY_LIMIT,
+            "x-dead-letter-exchange": queue_names(settings).dead,
+        },
+    )
 
 
 def _is_redis(settings: Settings) -> bool:
-    return urlsplit(settings.broker_url.get_secret_value()).scheme in _REDIS_SCHEMES
+    return urlsplit(settings.broker_url.get_secret_value()).scheme in REDIS_SCHEMES

@@ -13,6 +13,7 @@ import pytest
 
 from complyq_producer.model import BatchState
 from support.broker_entries import Broker
+from support.brokers import on_both_brokers
 from support.real_workers import Installation, installation, wait_for_end, wait_until
 from support.simulator_process import Simulator, running_simulator
 
@@ -26,13 +27,13 @@ Start = Callable[..., tuple[Installation, Simulator]]
 
 
 @pytest.fixture
-def start(tmp_path: Path, redis_server: str) -> Iterator[Start]:
+def start(tmp_path: Path, redis_server: str, broker_url: str) -> Iterator[Start]:
     """Start a simulator, and lay out an installation without leases and sweeps to rely on."""
     with ExitStack() as stack:
 
         def begin(grace_seconds: int, flagged_rate: float = 0.01) -> tuple[Installation, Simulator]:
             simulator = stack.enter_context(running_simulator(processing_seconds=0.3, flagged_rate=flagged_rate))
-            settings = {**NO_HELP, "COMPLYQ_SHUTDOWN_SECONDS": str(grace_seconds)}
+            settings = {**NO_HELP, "COMPLYQ_BROKER_URL": broker_url, "COMPLYQ_SHUTDOWN_SECONDS": str(grace_seconds)}
             return stack.enter_context(installation(tmp_path, redis_server, simulator, settings)), simulator
 
         yield begin
@@ -50,6 +51,7 @@ def received(simulator: Simulator) -> int:
     return int(jobs[0]["received"]) if jobs else 0
 
 
+@on_both_brokers
 def test_an_upload_checkpoints_and_another_worker_goes_on(start: Start) -> None:
     """A slow upload that cannot end in time is handed over at the server's offset, before its worker is cut off."""
     running, simulator = start(grace_seconds=6)
@@ -116,7 +118,11 @@ def test_a_step_that_ends_in_time_is_let_end(start: Start) -> None:
     wait_until(lambda: not any(b"upload_job" in held for held in Broker.of(running).unacknowledged()))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "broker_url"),
+    [(signal.SIGTERM, "redis"), (signal.SIGINT, "redis"), (signal.SIGTERM, "rabbitmq")],
+    indirect=["broker_url"],
+)
 def test_an_idle_worker_stops_at_once(start: Start, number: signal.Signals) -> None:
     """However long the grace period is."""
     running, _ = start(grace_seconds=600)

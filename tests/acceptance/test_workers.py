@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from complyq_producer.model import BatchState
+from support.brokers import on_both_brokers
 from support.real_workers import Installation, installation, kill_group, wait_for_end, wait_until
 from support.redis_server import running_redis_server
 from support.s3_server import S3Server
@@ -24,13 +25,14 @@ Start = Callable[..., tuple[Installation, Simulator]]
 
 
 @pytest.fixture
-def start(tmp_path: Path, redis_server: str) -> Iterator[Start]:
+def start(tmp_path: Path, redis_server: str, broker_url: str) -> Iterator[Start]:
     """Start a simulator of a contract, and an installation that uses it."""
     with ExitStack() as stack:
 
         def begin(contract: str = "cloud-storage", **settings: str) -> tuple[Installation, Simulator]:
             simulator = stack.enter_context(running_simulator(contract=contract, processing_seconds=0.3))
-            context: AbstractContextManager[Installation] = installation(tmp_path, redis_server, simulator, settings)
+            given = {"COMPLYQ_BROKER_URL": broker_url, **settings}
+            context: AbstractContextManager[Installation] = installation(tmp_path, redis_server, simulator, given)
             return stack.enter_context(context), simulator
 
         yield begin
@@ -56,7 +58,11 @@ def assert_exact(running: Installation, simulator: Simulator, redis_server: str,
     assert len(simulator.jobs()) == 1
 
 
-@pytest.mark.parametrize("contract", ["cloud-storage", "direct"])
+@pytest.mark.parametrize(
+    ("contract", "broker_url"),
+    [("cloud-storage", "redis"), ("direct", "redis"), ("cloud-storage", "rabbitmq")],
+    indirect=["broker_url"],
+)
 def test_workers_run_a_batch_in_both_contracts(start: Start, redis_server: str, contract: str) -> None:
     """From enqueue to the completed event."""
     running, simulator = start(contract)
@@ -69,6 +75,19 @@ def test_workers_run_a_batch_in_both_contracts(start: Start, redis_server: str, 
     assert producer.enqueue(POSTS, "tweets", key="one").created is False
 
 
+@on_both_brokers
+def test_a_batch_of_users_runs_too(start: Start, redis_server: str) -> None:
+    """The other type, through either broker."""
+    running, simulator = start()
+    running.start_worker()
+    batch = running.producer().enqueue(range(1, 10_000), "users")
+    assert batch.notified
+    wait_for_end(running.producer(), batch.id)
+    wait_until(lambda: len(events(redis_server, batch.id)) > 1)
+    assert_exact(running, simulator, redis_server, batch.id)
+
+
+@on_both_brokers
 def test_an_upload_goes_on_where_a_killed_worker_left_it(start: Start, redis_server: str) -> None:
     """SIGKILL in mid-upload; another worker asks for the offset and sends only the rest."""
     running, simulator = start()
@@ -88,6 +107,7 @@ def test_an_upload_goes_on_where_a_killed_worker_left_it(start: Start, redis_ser
     assert_exact(running, simulator, redis_server, batch.id)
 
 
+@on_both_brokers
 def test_sigterm_in_mid_upload_hands_over(start: Start, redis_server: str) -> None:
     """The worker stops within its grace period, and the next one goes on from the server's offset."""
     running, simulator = start()

@@ -20,11 +20,13 @@ class RedisServer:
     Attributes:
         port: where it listens.
         folder: where it keeps what it confirmed; without one a new start is empty.
+        options: what else it is started with.
         process: the running server.
     """
 
     port: int
     folder: Path | None = None
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -34,7 +36,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start a server, empty or with what its folder holds, and wait until it answers."""
-        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", *self._persistence()]
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", *self._persistence(), *self.options]
         self.process = subprocess.Popen([get_binary_path(), *options], stdout=subprocess.DEVNULL)
         while not self._answers():
             if self.process.poll() is not None:
@@ -62,9 +64,9 @@ class RedisServer:
 
 
 @contextmanager
-def running_redis_server() -> Iterator[RedisServer]:
+def running_redis_server(*options: str) -> Iterator[RedisServer]:
     """A server for as long as the context is open."""
-    server = RedisServer(_free_port())
+    server = RedisServer(_free_port(), options=options)
     try:
         server.start()
         yield server

@@ -64,7 +64,9 @@ def bury(producer: Producer, queue: Queue, letter: DeadLetter) -> None:
 
 
 def _drop_oldest(queue: Queue) -> None:
-    """Kombu's one way to bound a queue that works on every broker."""
+    """Bound a queue of Redis. RabbitMQ does so itself."""
+    if queue.queue_arguments:
+        return
     for _ in range(queue.queue_declare().message_count - MAX_DEAD_LETTERS):
         queue.get(no_ack=True)
 

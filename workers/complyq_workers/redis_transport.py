@@ -78,11 +78,21 @@ class Client(redis.PrefixedStrictRedis):  # type: ignore[misc] # kombu ships no 
         return answer
 
 
-class Channel(redis.Channel):  # type: ignore[misc] # kombu ships no types
+class _Reading:
     """Reads through our client."""
+
+    global_keyprefix: str
 
     def _get_client(self) -> Any:
         return partial(Client, global_keyprefix=self.global_keyprefix)
+
+
+class Channel(_Reading, redis.Channel):  # type: ignore[misc] # kombu ships no types
+    """Of a server that the URL names."""
+
+
+class SentinelChannel(_Reading, redis.SentinelChannel):  # type: ignore[misc] # kombu ships no types
+    """Of the server that Sentinels name."""
 
 
 class Transport(redis.Transport):  # type: ignore[misc] # kombu ships no types
@@ -91,7 +101,13 @@ class Transport(redis.Transport):  # type: ignore[misc] # kombu ships no types
     Channel = Channel
 
 
+class SentinelTransport(redis.SentinelTransport):  # type: ignore[misc] # kombu ships no types
+    """What URLs with the scheme sentinel mean in a worker."""
+
+    Channel = SentinelChannel
+
+
 def use_in_this_process() -> None:
-    """Take over both schemes. As `broker_transport` it would not know that rediss means TLS."""
-    for scheme in ("redis", "rediss"):
-        TRANSPORT_ALIASES[scheme] = f"{__name__}:{Transport.__name__}"
+    """Take over these schemes. As `broker_transport` it would not know that rediss means TLS."""
+    for scheme, transport in (("redis", Transport), ("rediss", Transport), ("sentinel", SentinelTransport)):
+        TRANSPORT_ALIASES[scheme] = f"{__name__}:{transport.__name__}"
