@@ -3,12 +3,14 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 COMPOSE = $$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
-SOURCES := config producer workers simulator tests benchmarks
+EXTRAS := worker dashboard
+SERVICES := worker control
+SOURCES := config producer workers simulator tests benchmarks examples
 
 # The tools of the environment come first, whatever is active in the shell that calls make.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 
-.PHONY: help setup demo test mutants simulate soak bench bench-scheduling check audit format clean compose-up compose-down
+.PHONY: help setup demo test mutants simulate soak bench bench-scheduling check audit format clean sbom test-containers compose-up compose-down compose-roll
 
 help: ## list the targets
 	@printf 'make TARGET, where TARGET is one of\n\n'
@@ -62,8 +64,23 @@ format: ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
-compose-up: ## build the image and start redis, control and transfer workers (Docker); credentials in .env
+sbom: ## list what is in the image as CycloneDX, from uv.lock, in dist/sbom.json; EXTRAS='worker dashboard parquet'
+	@./scripts/setup.sh dev
+	@mkdir -p dist
+	@$(BIN)/uv export --quiet --frozen --no-dev $(EXTRAS:%=--extra %) --preview-features sbom-export --format cyclonedx1.5 --output-file dist/sbom.json
+	@echo "dist/sbom.json: $$(grep -c '"purl"' dist/sbom.json) packages"
+
+test-containers: ## run images and compose file on both brokers: kill a worker, roll to a new image (Docker); BROKERS=redis
+	@if ! docker info >/dev/null 2>&1; then echo "Skipped: no container engine answers here (docker info)."; \
+	elif ! $(COMPOSE) version >/dev/null 2>&1; then echo "Skipped: there is neither docker compose nor docker-compose."; \
+	else ./scripts/setup.sh dev && PYTHONPATH=tests $(BIN)/python -m containers; fi
+
+compose-up: ## build the images and start redis, an s3 server, control and transfer workers (Docker); settings in .env
 	@$(COMPOSE) up --build --detach
+
+compose-roll: ## build the image and put it in the place of running workers, new ones first; SERVICES='worker control'
+	@$(COMPOSE) build worker
+	@scripts/roll-containers.sh $(SERVICES)
 
 compose-down: ## stop them; what they stored stays in its volumes
 	@$(COMPOSE) down
