@@ -5,8 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.brokers import broker_url  # noqa: F401 - a fixture of every suite
+from support.event_queues import place  # noqa: F401 - a fixture of every suite
+from support.rabbitmq_server import rabbitmq_server  # noqa: F401 - a fixture of every suite
 from support.redis_server import redis_server  # noqa: F401 - a fixture of every suite
 from support.s3_server import S3Server, running_s3_server
+from support.sqs_server import ministack_sqs, moto_sqs  # noqa: F401 - fixtures of every suite
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a shell's background: the commands under test would inherit it, and Ctrl-C would do nothing.

@@ -90,6 +90,13 @@ class Answers:
     def verify(self) -> None:
         """Be ready."""
 
+    def backlog(self) -> int:
+        """Nothing waits: what comes is taken at once."""
+        return 0
+
+    def life(self) -> None:
+        """Tell nothing: it loses nothing."""
+
     def _take(self, batch_id: str, batch: _Followed, event: dict[str, Any], at: float) -> None:
         kind, data = event["type"], event["data"]
         if kind == "complyq.batch.results.v1":

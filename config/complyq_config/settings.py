@@ -53,9 +53,10 @@ def _local_store() -> str:
 
 
 Token = Annotated[SecretStr, _secret(values.secret_word)]
-BrokerUrl = Annotated[SecretStr, _service("redis", "rediss", "amqp", "amqps")]
-RedisUrl = Annotated[SecretStr, _service("redis", "rediss", "unix")]
-EventsUrl = Annotated[SecretStr, _service("redis", "rediss", "unix", "sqs", "amqp", "amqps")]
+LongToken = Annotated[SecretStr, _secret(values.long_secret_word)]
+BrokerUrl = Annotated[SecretStr, _secret(values.broker_url)]
+RedisUrl = Annotated[SecretStr, _secret(values.redis_url)]
+EventsUrl = Annotated[SecretStr, _secret(values.events_url)]
 ProxyUrl = Annotated[SecretStr, _service("http", "https", "socks5", "socks5h")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 ResultsFormat = Literal["jsonl", "parquet", "both"]
@@ -85,9 +86,9 @@ class Settings(BaseSettings):
     api_url: Annotated[str, AfterValidator(values.web_base)] = "https://api.x.com"
     """Where X's API is; plain http on loopback only."""
     broker_url: BrokerUrl = SecretStr(LOCAL_REDIS)
-    """Carries Celery's messages: redis, rediss, amqp or amqps."""
+    """Carries Celery's messages: redis, rediss, sentinel, amqp or amqps; of a RabbitMQ cluster several, as URL;URL."""
     redis_url: RedisUrl = SecretStr(LOCAL_REDIS)
-    """Holds locks, leases, the request budget and progress: redis, rediss or unix."""
+    """Holds locks, leases, the request budget and progress: redis, rediss, unix or sentinel://host,host/0?master=NAME."""
     store_url: Annotated[
         str,
         AfterValidator(values.store_url),
@@ -95,11 +96,13 @@ class Settings(BaseSettings):
     ]
     """Holds IDs, facts and results: file:///absolute/path or s3://bucket[/prefix]; default ./.complyq/store."""
     events_url: EventsUrl | None = None
-    """The results queue; unset: the stream complyq.events in the Redis of `redis_url`."""
+    """The results queue: redis://host/0?stream=NAME, sqs://QUEUE or amqp://host/vhost?exchange=NAME; unset: a stream beside the locks."""
     events_inline_max: Annotated[int, Field(ge=0)] = 10_000
     """Results a batch: up to this many stand inside the events, beyond it the events refer to the stored results."""
     events_replay_hours: Annotated[int, Field(ge=1)] = 168
-    """Hours for which it is remembered which events were published, so that none is published twice."""
+    """Hours: for so long it is remembered which events were published, and a lost stream is made again from ended batches."""
+    events_max_backlog: Annotated[int, Field(ge=0)] = 100_000
+    """Events that may wait for listeners: above it publishing pauses, jobs go on; 0: it never pauses."""
     max_upload_bytes: Annotated[int, Field(ge=21)] = 120_000_000
     """Bytes of IDs that one job may carry; at least one line."""
     upload_chunk_bytes: Annotated[int, AfterValidator(_chunk)] = 0
@@ -117,7 +120,7 @@ class Settings(BaseSettings):
     results_format: ResultsFormat = "jsonl"
     """How workers store results: jsonl (JSON lines, gzip), parquet or both; the last two need the extra `parquet`."""
     retention_days: Annotated[int, Field(ge=1)] | None = None
-    """Reserved, without effect yet: days after which finished batches may be purged; unset: kept for ever."""
+    """Days after its end at which workers remove a batch's IDs and results; unset: only `complyq purge` does."""
     spool_dir: Path = Field(default_factory=default_spool_dir)
     """Where large sorts spill: a folder on a disk, never tmpfs; default /var/tmp/complyq-<uid>."""
     seal_key: Token | None = None
@@ -138,6 +141,8 @@ class Settings(BaseSettings):
     """TCP port on which `complyq worker` serves metrics for Prometheus, in a process of its own; unset: none."""
     metrics_host: str = "127.0.0.1"
     """The address of this machine on which metrics are served, without a password; 0.0.0.0: all of its addresses."""
+    dashboard_token: LongToken | None = None
+    """What `complyq dashboard` asks of those who look, 16 characters at least; unset: it serves this machine only."""
     lease_seconds: Seconds = 30.0
     """Seconds after which the step of a worker that fell silent may be taken over."""
     sweep_seconds: Seconds = 20.0

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from complyq_producer.model import BatchState
     from complyq_producer.overview import Overview
     from complyq_producer.results import Result
+    from complyq_producer.schemas import event_schemas
     from complyq_producer.status import BatchStatus
 
-__all__ = ["Batch", "BatchState", "BatchStatus", "Event", "Overview", "Producer", "Result", "listen"]
+__all__ = ["Batch", "BatchState", "BatchStatus", "Event", "Overview", "Producer", "Result", "event_schemas", "listen"]
 
 _MODULES = {
     "Batch": "client",
@@ -23,6 +24,7 @@ _MODULES = {
     "Overview": "overview",
     "Producer": "client",
     "Result": "results",
+    "event_schemas": "schemas",
     "listen": "listening",
 }
 

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from complyq_config.settings import Settings, load_settings
-from complyq_producer import layout, task_names
+from complyq_producer import layout, task_names, tracing
 from complyq_producer.errors import (
     BatchFailedError,
     BatchNotFinishedError,
@@ -28,10 +28,11 @@ from complyq_producer.ids import ingest
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import Ledger
 from complyq_producer.live import LiveView, RedisLiveView, connect_redis
-from complyq_producer.model import BatchId, ComplianceType, Priority, new_batch_id
+from complyq_producer.model import BatchId, ComplianceType, Priority, checked_batch_id, new_batch_id
 from complyq_producer.overview import Overview, read_overview
 from complyq_producer.parked import ParkedWork, parked_facts, parked_work
 from complyq_producer.poke import CeleryPoke, Poke
+from complyq_producer.replays import purged_error
 from complyq_producer.results import Result
 from complyq_producer.status import BatchStatus, batch_status, open_statuses
 from complyq_producer.store import open_store
@@ -151,9 +152,10 @@ class Producer:
         type_ = ComplianceType.parse(type)
         given = _Given(name, key, Priority.parse(priority), deadline, dict(labels or {}))
         given.check()
-        with ingest(ids, spool_dir=self._spool_dir, on_invalid=on_invalid, part_bytes=self._part_bytes) as ingested:
+        reading = ingest(ids, spool_dir=self._spool_dir, on_invalid=on_invalid, part_bytes=self._part_bytes)
+        with tracing.span("complyq.enqueue") as trace, reading as ingested:
             known = self._ledger.key_owner(key) if key else None
-            record, created = (known, False) if known else self._stage(type_, given, ingested)
+            record, created = (known, False) if known else self._stage(type_, given, ingested, trace)
             if not created:
                 self._join(record, type_, ingested)
         return _batch(record, created=created, notified=self._notify(task_names.PLAN, type_))
@@ -193,6 +195,7 @@ class Producer:
             BatchNotFoundError: if there is no such batch.
             BatchNotFinishedError: if it has not ended.
             BatchFailedError: if it failed or was cancelled; its events tell what was checked.
+            BatchPurgedError: if they were removed, as it ended long ago.
             ConfigurationError: if they are stored as Parquet alone, and pyarrow is not installed.
         """
         view = self._view(batch_id)
@@ -200,6 +203,8 @@ class Producer:
             raise BatchNotFinishedError(f"batch {batch_id} has not ended; `complyq watch {batch_id}` waits for it")
         if view.outcome.state != "completed":
             raise BatchFailedError(f"batch {batch_id} {view.outcome.state}: {view.outcome.error}")
+        if view.purged:
+            raise purged_error(view.record.batch_id, view.purged.recorded_at)
         return map(Result.from_line, batch_lines(self._store, view.keys, view.outcome, self._spool_dir))
 
     def cancel(self, batch_id: str) -> BatchStatus:
@@ -242,12 +247,14 @@ class Producer:
         return [parked_work(view, fact) for fact in parked]
 
     def _view(self, batch_id: str) -> BatchView:
-        view = self._ledger.batch(BatchId(_checked_batch_id(batch_id)))
+        view = self._ledger.batch(checked_batch_id(batch_id))
         if view is None:
             raise BatchNotFoundError(f"there is no batch {batch_id}")
         return view
 
-    def _stage(self, type_: ComplianceType, given: _Given, ingested: IngestedIds) -> tuple[BatchRecord, bool]:
+    def _stage(
+        self, type_: ComplianceType, given: _Given, ingested: IngestedIds, trace: str | None
+    ) -> tuple[BatchRecord, bool]:
         """Write the marker, the parts, the key's record and the batch, in this order; a failure leaves nothing."""
         started = self._now()
         batch_id = new_batch_id()
@@ -255,7 +262,7 @@ class Producer:
         with self._cleanup(keys, type_):
             self._store.create(keys.open_marker(type_), b"")
             parts = self._write_parts(keys, ingested)
-        record = _record(batch_id, type_, given, ingested, parts)
+        record = msgspec.structs.replace(_record(batch_id, type_, given, ingested, parts), traceparent=trace)
         # From here on the parts may be somebody's: a claim or an acceptance whose answer was lost, or another call with
         # the same key that finishes this one's work. What nobody accepts the sweep deletes after a week.
         owner, ours = self._claim_key(record)
@@ -389,10 +396,3 @@ def _batch(record: BatchRecord, *, created: bool, notified: bool) -> Batch:
         created=created,
         notified=notified,
     )
-
-
-def _checked_batch_id(text: str) -> str:
-    """Keep a mistyped id from becoming a strange key."""
-    if not text or any(character not in "0123456789abcdef-" for character in text):
-        raise InvalidArgumentError(f"{text!r} is no batch id: one looks like 0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b")
-    return text

@@ -13,6 +13,7 @@ ComplyqError
 ├── BatchNotFoundError          no such batch or key
 ├── BatchNotFinishedError       results asked for before the end
 ├── BatchFailedError            results asked for of a batch that failed or was cancelled
+├── BatchPurgedError            results or events asked for of a batch whose IDs and results were removed
 ├── NothingParkedError          release asked for where nothing is parked
 ├── StoreError                  the object store
 │   ├── ObjectNotFoundError     no object under that key
@@ -20,7 +21,9 @@ ComplyqError
 │   └── UnfitStoreError         it does not honour conditional writes, so it cannot hold facts
 ├── UnknownSchemaError          a fact written by a newer version
 ├── QueueUnavailableError       the broker does not answer; what was enqueued starts later
+│   └── QueueRefusedError       it refuses our queues, and waiting does not help: somebody must change something
 └── EventsError                 the results queue does not answer, or refuses
+    └── EventsRefusedError      it refuses us, and waiting does not help: somebody must change something
 """
 
 from complyq_config.errors import ComplyqError
@@ -74,6 +77,10 @@ class BatchFailedError(ComplyqError):
     """The batch failed or was cancelled, so there is no complete set of results."""
 
 
+class BatchPurgedError(ComplyqError):
+    """The IDs and results of the batch were removed, as it ended long ago. What was counted stays."""
+
+
 class NothingParkedError(ComplyqError):
     """Nothing of the batch is parked, so there is nothing to release."""
 
@@ -102,5 +109,13 @@ class QueueUnavailableError(ComplyqError):
     """The broker cannot be reached. Nothing is lost: workers find the work by themselves."""
 
 
+class QueueRefusedError(QueueUnavailableError):
+    """The broker refuses our queues, and waiting does not help: a permission, or a queue made with other settings."""
+
+
 class EventsError(ComplyqError):
     """The results queue does not answer, or refuses."""
+
+
+class EventsRefusedError(EventsError):
+    """The results queue refuses us, and waiting does not help: a password, a permission, a name is wrong."""

@@ -13,7 +13,7 @@ import msgspec
 import uuid_utils
 
 from complyq_producer.errors import ObjectNotFoundError, UnknownSchemaError
-from complyq_producer.model import BatchId, ComplianceType, EndState, JobId, ObjectFormat, Priority, RemoteId
+from complyq_producer.model import BatchId, ComplianceType, EndState, JobId, ObjectFormat, Priority, RemoteId, ReplayId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +73,8 @@ class BatchRecord(Fact, frozen=True, kw_only=True):
     duplicates: int
     unique: int
     parts: list[PartInfo]
+    traceparent: str | None = None
+    """The trace in which it was enqueued, if anybody traced."""
 
 
 class CancelRequested(Fact, frozen=True, kw_only=True):
@@ -135,6 +137,8 @@ class Plan(Fact, frozen=True, kw_only=True):
     payload: list[str]
     count: int
     bytes: int
+    traceparent: str | None = None
+    """What the job's steps belong to in traces, if the worker that planned it traced."""
 
     @property
     def is_merged(self) -> bool:
@@ -256,6 +260,8 @@ class Collected(Fact, frozen=True, kw_only=True):
     """The first batch on each page; empty where `parts` holds all of them."""
     remote_id: RemoteId | None = None
     planned_at: datetime | None = None
+    traceparent: str | None = None
+    """That of the plan."""
 
 
 class CollectedPage(Fact, frozen=True, kw_only=True):
@@ -279,12 +285,57 @@ class Outcome(Fact, frozen=True, kw_only=True):
     error: str | None
     counted: list[CountedPart]
     data: dict[str, Any]
+    traceparent: str | None = None
+    """That of the batch, which its last event tells too."""
 
 
 class Published(Fact, frozen=True, kw_only=True):
     """Every event of the batch was confirmed by the results queue."""
 
     messages: int
+
+
+class Purged(Fact, frozen=True, kw_only=True):
+    """From here on the IDs and results of a batch are removed. Recorded before the first of them is."""
+
+    accepted_at: datetime
+    """The store's time, which the record loses when it is written again without IDs."""
+    ended_at: datetime
+    objects: int
+    bytes: int
+
+
+class QueueLife(Fact, frozen=True, kw_only=True):
+    """The results queue was seen in this life. One that nobody has seen before has lost what the others held."""
+
+    is_first: bool
+    """Whether no other was known: then nothing can have been lost."""
+
+
+class Replay(Fact, frozen=True, kw_only=True):
+    """A wish to have events published again."""
+
+    replay_id: ReplayId
+    batches: list[BatchId] = []
+    """Whose events; empty for those of all open batches, and of all that ended since."""
+    since: datetime | None = None
+    """None for ever."""
+    reason: str
+
+
+class Replayed(Fact, frozen=True, kw_only=True):
+    """How far a replay has come, or what came of it."""
+
+    after: str = ""
+    """All candidates up to this one are done: a batch, or the marker of one."""
+    batches: int = 0
+    """Of so many batches the events were published again."""
+    events: int = 0
+    passed: int = 0
+    """So many had no event to publish, ended too early, or were purged."""
+    failed: int = 0
+    failures: list[str] = []
+    """Why the first few of the failed ones could not be published."""
 
 
 class FactStore:

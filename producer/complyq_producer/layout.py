@@ -9,6 +9,10 @@ jobs/<type>/<n>/plan.json · payload.txt · merged.json · creating-000.json …
 jobs/<type>/<n>/finished.json · page-00000.json … · collected.json · parked.json
 results/<batch_id>/part-00000-<n>.jsonl.gz · part-00000-<n>.parquet · rejected-00000-<n>.jsonl.gz
 open/batches/<type>/<batch_id> · open/jobs/<type>/<n> · done/<date>/<batch_id>
+batches/<batch_id>/purged.json      its IDs and results are removed, and then its marker under done/
+queues/<life>.json                  the results queue was seen in this life
+replays/<replay_id>/replay.json · reached-00001.json … · replayed.json · open/replays/<replay_id>
+purged/<type>/<n>                   no payload is left of this plan and those before
 
 Plan numbers have eight digits and part numbers five, so that listing gives them in order.
 """
@@ -20,7 +24,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from complyq_producer.model import BatchId, ComplianceType, ObjectFormat
+from complyq_producer.model import BatchId, ComplianceType, ObjectFormat, ReplayId
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,6 +43,29 @@ def open_batches(type_: ComplianceType) -> str:
 def open_jobs(type_: ComplianceType) -> str:
     """The prefix of the markers of plans that are not closed (and of the highest plan)."""
     return f"open/jobs/{type_}/"
+
+
+DONE = "done/"
+"""The prefix of the markers of batches that ended and were published, by date."""
+OPEN_REPLAYS = "open/replays/"
+"""The prefix of the markers of replays that are not done."""
+QUEUE_LIVES = "queues/"
+"""The prefix of the lives in which the results queue was seen."""
+
+
+def queue_life(life: str) -> str:
+    """Where it is recorded that the results queue was seen in this life."""
+    return f"{QUEUE_LIVES}{life}.json"
+
+
+def purged_payloads(type_: ComplianceType) -> str:
+    """The prefix of the markers that say up to which plan payloads were purged."""
+    return f"purged/{type_}/"
+
+
+def purged_up_to(type_: ComplianceType, plan: int) -> str:
+    """The marker that says that no payload is left of this plan and those before."""
+    return f"{purged_payloads(type_)}{plan:08}"
 
 
 def done_marker(batch_id: BatchId, ended_at: datetime) -> str:
@@ -78,13 +105,23 @@ class BatchKeys:
         return f"{self.folder}published.json"
 
     @property
+    def purged(self) -> str:
+        """Its IDs and results are removed."""
+        return f"{self.folder}purged.json"
+
+    @property
+    def id_parts(self) -> str:
+        """The prefix of the parts."""
+        return f"{self.folder}ids/"
+
+    @property
     def results(self) -> str:
         """The prefix of the result objects."""
         return f"results/{self.batch_id}/"
 
     def ids(self, part: int) -> str:
         """The sorted unique IDs of a part, one a line."""
-        return f"{self.folder}ids/{part:05}.txt"
+        return f"{self.id_parts}{part:05}.txt"
 
     def attempt(self, part: int, plan: int) -> str:
         """Why a plan did not check a part."""
@@ -181,6 +218,42 @@ class JobKeys:
         return f"{self.folder}session-{index:03}.json"
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayKeys:
+    """Where the objects of one replay lie."""
+
+    replay_id: ReplayId
+
+    @property
+    def folder(self) -> str:
+        """The prefix of all its facts."""
+        return f"replays/{self.replay_id}/"
+
+    @property
+    def replay(self) -> str:
+        """What is to be published again."""
+        return f"{self.folder}replay.json"
+
+    @property
+    def replayed(self) -> str:
+        """What came of it; nothing is left to do."""
+        return f"{self.folder}replayed.json"
+
+    @property
+    def steps(self) -> str:
+        """The prefix of the facts that say how far it is."""
+        return f"{self.folder}reached-"
+
+    @property
+    def marker(self) -> str:
+        """The marker that makes workers find it; removed last."""
+        return f"{OPEN_REPLAYS}{self.replay_id}"
+
+    def reached(self, index: int) -> str:
+        """How far it was, from 1; the highest counts."""
+        return f"{self.steps}{index:05}.json"
+
+
 def plan_of_result(key: str) -> tuple[str, int, int]:
     """Read kind ("part" or "rejected"), part and plan number off the key of a result object."""
     kind, part, plan = key.rsplit("/", 1)[1].split(".", 1)[0].split("-")
@@ -191,12 +264,15 @@ _KINDS = (
     (re.compile(r"keys/.+"), "key"),
     (re.compile(r"open/batches/.+"), "open_batch"),
     (re.compile(r"open/jobs/.+"), "open_job"),
+    (re.compile(r"open/replays/.+"), "open_replay"),
     (re.compile(r"done/.+"), "done"),
+    (re.compile(r"queues/.+"), "queue_life"),
+    (re.compile(r"purged/.+"), "purged_payloads"),
     (re.compile(r"batches/[^/]+/ids/.+"), "ids"),
     (re.compile(r"batches/[^/]+/attempts/.+"), "attempt"),
     (re.compile(r"results/[^/]+/part-.+"), "results"),
     (re.compile(r"results/[^/]+/rejected-.+"), "rejected"),
-    (re.compile(r"(?:batches/[^/]+|jobs/[^/]+/[^/]+)/([a-z_]+)(?:-[a-z]+)?(?:-\d+)?\.\w+"), r"\1"),
+    (re.compile(r"(?:batches/[^/]+|jobs/[^/]+/[^/]+|replays/[^/]+)/([a-z_]+)(?:-[a-z]+)?(?:-\d+)?\.\w+"), r"\1"),
 )
 
 

@@ -22,6 +22,7 @@ from complyq_producer.facts import (
     Outcome,
     Parked,
     Plan,
+    Purged,
     Session,
     Uploaded,
     utc_now,
@@ -129,6 +130,8 @@ class CheckedPart:
     results: CollectedPart
     planned_at: datetime | None = None
     """None in facts of a version that did not say it."""
+    traceparent: str | None = None
+    """What the job's steps belong to in traces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,8 @@ class BatchView:
     """What of the batch was ever parked, by name."""
     released: frozenset[str] = frozenset()
     """The names of what was parked and may be tried again."""
+    purged: Purged | None = None
+    """That its IDs and results are removed, or are being removed."""
 
     @property
     def keys(self) -> BatchKeys:
@@ -208,17 +213,20 @@ class Ledger:
             return None
         record, accepted_at = found
         names = {info.key for info in self.store.list(keys.folder)}
+        outcome = self.facts.read(keys.outcome, Outcome) if keys.outcome in names else None
+        purged = self.facts.read(keys.purged, Purged) if keys.purged in names else None
         attempts = self._attempts(sorted(name for name in names if name.startswith(f"{keys.folder}attempts/")))
         return BatchView(
             record=record,
-            accepted_at=accepted_at,
+            accepted_at=purged.accepted_at if purged else accepted_at,
             cancel_requested=keys.cancel_requested in names,
-            outcome=self.facts.read(keys.outcome, Outcome) if keys.outcome in names else None,
+            outcome=outcome,
             published=keys.published in names,
             attempts=attempts,
-            checked=self._checked(record),
+            checked=self._checked(record, _counted_plans(outcome) if purged else self._plans_with_results(batch_id)),
             parked=self._parked(record, names, attempts),
             released=frozenset(_named(f"{keys.folder}released-", names)),
+            purged=purged,
         )
 
     def accepted(self, batch_id: BatchId) -> tuple[BatchRecord, datetime] | None:
@@ -300,17 +308,18 @@ class Ledger:
         facts = (self.facts.read(key, Parked) for key in where)
         return {fact.name: fact for fact in facts if fact is not None}
 
-    def _checked(self, record: BatchRecord) -> dict[int, CheckedPart]:
+    def _checked(self, record: BatchRecord, plans: Iterable[int]) -> dict[int, CheckedPart]:
         """Find the results that count: those that a `collected.json` names, of the lowest plan where several do."""
         checked: dict[int, CheckedPart] = {}
-        for plan in self._plans_with_results(record.batch_id):
+        for plan in plans:
             keys = JobKeys(record.type, plan)
             collected = self.facts.read(keys.collected, Collected)
             if collected is None:
                 continue
             remote_id = collected.remote_id or self._remote_id(keys)
             for results in self._collected_parts(keys, collected, record.batch_id):
-                part = CheckedPart(plan, remote_id, collected.checked_at, results, collected.planned_at)
+                told = (collected.checked_at, results, collected.planned_at, collected.traceparent)
+                part = CheckedPart(plan, remote_id, *told)
                 checked.setdefault(results.part, part)
         return checked
 
@@ -330,6 +339,10 @@ class Ledger:
     def _plans_with_results(self, batch_id: BatchId) -> list[int]:
         keys = (info.key for info in self.store.list(BatchKeys(batch_id).results))
         return sorted({layout.plan_of_result(key)[2] for key in keys})
+
+
+def _counted_plans(outcome: Outcome | None) -> list[int]:
+    return sorted({part.plan for part in outcome.counted}) if outcome else []
 
 
 def _named(prefix: str, names: Iterable[str]) -> set[str]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from statistics import median
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import msgspec
 import redis
 import structlog
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
+from complyq_config.redis_address import RedisAddress
 from complyq_producer.estimates import JobDuration
 from complyq_producer.model import BatchId
 from complyq_producer.redis_keys import RedisKeys
@@ -181,16 +183,33 @@ def _decoded(body: object, type_: type[T]) -> T | None:
     return msgspec.json.decode(body, type=type_) if isinstance(body, bytes) else None
 
 
-def connect_redis(url: str) -> redis.Redis:
-    """Return a client that connects on first use and waits at most seconds, not minutes.
+def connect_redis(url: str, *, answer_seconds: float = 5, retries: int = 1) -> redis.Redis:
+    """Return a client that connects on first use and waits at most seconds, not minutes. All our clients are made here.
 
     Where a connection breaks, a command is sent once more: whatever is sent must be safe to repeat.
+
+    Args:
+        url: of a server, or of the Sentinels that know which one is the master.
+        answer_seconds: how long an answer may take.
+        retries: how often a command is sent once more.
+
+    Raises:
+        ValueError: the URL cannot be used.
     """
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=5,
-        socket_connect_timeout=3,
-        socket_keepalive=True,
-        health_check_interval=15,
-        retry=Retry(NoBackoff(), 1, (redis.ConnectionError,)),  # not after a timeout, which would only double it
-    )
+    address = RedisAddress.parse(url)
+    waits: dict[str, Any] = {
+        "socket_timeout": answer_seconds,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+        # Not after a timeout, which would only double it.
+        "retry": Retry(NoBackoff(), retries, (redis.ConnectionError,)),
+    }
+    if not address.sentinels:
+        return redis.Redis.from_url(address.url, **waits, **(address.tls or {}))
+    waits |= {"ssl": True, **address.tls} if address.tls else {}
+    # A Sentinel that does not answer is passed over for the next one, and sooner than an answer of the master is due.
+    asked = {**waits, "socket_timeout": 3, "retry": Retry(NoBackoff(), 0), **address.sentinel_login}
+    watch = Sentinel(address.sentinels, sentinel_kwargs=asked, **waits, **address.login)  # type: ignore[no-untyped-call]
+    master: redis.Redis = watch.master_for(address.master)  # type: ignore[no-untyped-call]
+    return master

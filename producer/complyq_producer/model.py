@@ -18,6 +18,9 @@ EndState = Literal["completed", "failed", "cancelled"]
 JobId = NewType("JobId", str)
 """Our own random id of a job (32 hexadecimal digits), not X's: it travels in the remote job's name."""
 
+ReplayId = NewType("ReplayId", str)
+"""The UUIDv7 of a wish to have events published again."""
+
 RemoteId = NewType("RemoteId", str)
 """X's id of a compliance job: up to 19 decimal digits, kept as text."""
 
@@ -90,9 +93,21 @@ class Priority(StrEnum):
             raise InvalidArgumentError(f"unknown priority {text!r}: use one of {', '.join(cls)}") from None
 
 
+def checked_batch_id(text: str) -> BatchId:
+    """Keep a mistyped id from becoming a strange key; raises InvalidArgumentError."""
+    if not text or any(character not in "0123456789abcdef-" for character in text):
+        raise InvalidArgumentError(f"{text!r} is no batch id: one looks like 0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b")
+    return BatchId(text)
+
+
 def new_batch_id() -> BatchId:
     """Return a fresh UUIDv7."""
     return BatchId(str(uuid_utils.uuid7()))
+
+
+def new_replay_id() -> ReplayId:
+    """Return a fresh UUIDv7."""
+    return ReplayId(str(uuid_utils.uuid7()))
 
 
 def new_job_id() -> JobId:

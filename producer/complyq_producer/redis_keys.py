@@ -80,10 +80,28 @@ class RedisKeys:
         """How often a step failed in a row."""
         return f"{self.prefix}failures:{name}"
 
-    def counted(self, name: str, type_: ComplianceType) -> str:
-        """How many of something there were, for metrics. It never ends by itself."""
-        return f"{self.prefix}counted:{name}:{type_}"
+    @property
+    def counted(self) -> str:
+        """What is counted for metrics, a hash of whole numbers. It never ends by itself."""
+        return f"{self.prefix}counted"
+
+    def unsettled(self, type_: ComplianceType) -> str:
+        """Which open batches have ended or are parked, as JSON."""
+        return f"{self.prefix}unsettled:{type_}"
+
+    @property
+    def backlog(self) -> str:
+        """How many events wait for their listeners."""
+        return f"{self.prefix}backlog"
+
+    def alive(self, role: str) -> str:
+        """Processes of workers of a role, each with the millisecond until which it counts as alive."""
+        return f"{self.prefix}alive:{role}"
 
     def published(self, batch_id: BatchId) -> str:
         """Which events of a batch are on the results queue."""
         return f"{self.prefix}published:{batch_id}"
+
+    def life(self, stream: str) -> str:
+        """The life of a stream of events, a hash beside it: its id, and what tells that it is still the same stream."""
+        return f"{self.prefix}life:{stream}"

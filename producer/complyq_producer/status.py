@@ -80,6 +80,10 @@ class BatchStatus(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     accepted_at: datetime
     ended_at: datetime | None
+    published: bool = False
+    """Whether the results queue has confirmed all its events."""
+    purged_at: datetime | None = None
+    """When its IDs and results were removed."""
 
 
 def batch_status(view: BatchView, ledger: Ledger, live: LiveView) -> BatchStatus:
@@ -136,6 +140,8 @@ def _status(
         error=view.outcome.error if view.outcome else None,
         accepted_at=view.accepted_at,
         ended_at=view.outcome.recorded_at if view.outcome else None,
+        published=view.published,
+        purged_at=view.purged.recorded_at if view.purged else None,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from complyq_producer.layout import BatchKeys
 from complyq_producer.model import ComplianceType, new_batch_id
+from complyq_producer.replays import Replays
 from complyq_workers.failpoints import Action, When
 from complyq_workers.failpoints.ports import STEPS
 from support.broker_entries import Broker, entry
@@ -17,13 +18,14 @@ from support.failpoint_cases import (
     CHUNKED,
     DIRECT,
     MERGED,
+    OF_REPLAYS,
     PAGED,
     PLAIN,
     WITH_OTHERS,
     Journey,
     Submitted,
 )
-from support.failpoint_checks import assert_exact, assert_nothing_unforeseen
+from support.failpoint_checks import assert_exact, assert_nothing_unforeseen, nothing_is_open
 from support.failpoint_site import PATIENCE, Site, Sites, await_death
 from support.real_workers import wait_until
 
@@ -211,6 +213,25 @@ def test_a_worker_killed_while_it_proves_its_store_is_replaced(sites: Sites, hit
         site.running.start_worker()
         assert_exact(site, PLAIN, PLAIN.begin(site, 1))
         site.running.stop()
+
+
+@pytest.mark.parametrize("name", OF_REPLAYS)
+def test_a_worker_killed_while_it_publishes_again_is_replaced(sites: Sites, name: str) -> None:
+    """One copy of each event comes, with the same content, however far the first worker had come."""
+    with sites.use(PLAIN.contract) as site:
+        worker = site.worker or site.start_worker()
+        [batch] = PLAIN.begin(site, 1)
+        assert_exact(site, PLAIN, [batch])
+        first = site.events(batch.id)
+        replays = Replays(site.store, site.producer._poke)
+        site.points.arm(name, then=Action.KILL_WORKER)
+        replay_id = replays.ask([batch.id])
+        await_death(worker, site, name)
+        site.start_worker()
+        wait_until(lambda: replays.progress(replay_id).finished, PATIENCE)
+        wait_until(lambda: nothing_is_open(site), PATIENCE)
+        assert site.events(batch.id) == first * 2
+        assert_nothing_unforeseen(site)
 
 
 def abandoned_staging(site: Site) -> BatchKeys:

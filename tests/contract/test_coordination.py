@@ -11,7 +11,15 @@ from complyq_producer.estimates import JobDuration
 from complyq_producer.live import LiveJob, LivePlace, LiveQueue, RedisLiveView
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_producer.redis_keys import RedisKeys
-from complyq_workers.coordination import NOT_DUE, CoordinationError, Counter, Quota, RedisCoordination
+from complyq_workers.coordination import (
+    NOT_DUE,
+    CoordinationError,
+    Counter,
+    Histogram,
+    Quota,
+    RedisCoordination,
+    Unsettled,
+)
 from support.coordinations import Case
 from support.tcp_proxy import running_tcp_proxy
 
@@ -304,12 +312,53 @@ def test_metrics_see_who_holds_the_slot(case: Case) -> None:
 
 
 def test_what_metrics_count_is_never_forgotten(case: Case) -> None:
-    """All workers count together, each type for itself."""
-    assert case.coordination.counted(LATE, TWEETS) == 0
+    """All workers count together, under each label for itself; it is told when a step ends."""
+    assert case.coordination.counted() == {}
     for worker in (case.coordination, case.other, case.other):
         worker.count(LATE, TWEETS)
+        worker.count(Counter.BYTES, "upload", "sent", amount=1000)
+        worker.end_step("any", "mine")
+    case.other.end_step("any", "mine")
     case.sleep(400 * DAY)
-    assert (case.other.counted(LATE, TWEETS), case.other.counted(LATE, USERS)) == (3, 0)
+    assert case.other.counted() == {"batches_ended_late|tweets": 3, "bytes|upload|sent": 3000}
+
+
+def test_metrics_see_how_long_things_took(case: Case) -> None:
+    """Each duration is in the first bucket that it fits into, the longest in the last, and all in the sum."""
+    for seconds in (0.0, 10.0, 10.001, 86_400.5):
+        case.coordination.observe(Histogram.JOB, TWEETS, seconds)
+    case.coordination.end_step("any", "mine")
+    assert case.other.counted() == {
+        "job|tweets|10.0": 2,
+        "job|tweets|30.0": 1,
+        "job|tweets|inf": 1,
+        "job|tweets|sum": 86_420_501,
+    }
+
+
+def test_metrics_see_what_is_unsettled(case: Case) -> None:
+    """In place of what was shown before, for an hour; nothing is not the same as not known."""
+    assert (case.coordination.unsettled(TWEETS), case.coordination.backlog()) == (None, None)
+    case.coordination.show_backlog(7)
+    unsettled = [Unsettled(batch_id=BatchId("a"), since=JOB.since, has_ended=True, parked=2)]
+    case.coordination.show_unsettled(TWEETS, unsettled)
+    assert (case.other.unsettled(TWEETS), case.other.unsettled(USERS)) == (unsettled, None)
+    case.coordination.show_unsettled(TWEETS, [])
+    assert (case.other.unsettled(TWEETS), case.other.backlog()) == ([], 7)
+    case.sleep(HOUR + 1)
+    assert (case.other.unsettled(TWEETS), case.other.backlog()) == (None, None)
+
+
+def test_metrics_see_which_processes_live(case: Case) -> None:
+    """Those of all workers of a role, each for as long as it was last said to live."""
+    case.coordination.show_alive("control", ["a/1", "a/2"], 60)
+    case.sleep(30)
+    case.other.show_alive("control", ["a/2", "b/1"], 60)
+    assert (case.other.alive("control"), case.other.alive("transfer")) == (3, 0)
+    case.sleep(31)
+    assert case.other.alive("control") == 2
+    case.sleep(30)
+    assert case.other.alive("control") == 0
 
 
 def test_what_another_version_shows_is_not_known(redis_server: str) -> None:
@@ -337,6 +386,10 @@ def test_a_flush_loses_everything(case: Case) -> None:
     case.coordination.show_queue(TWEETS, queue_of("a"))
     case.coordination.note_duration(TWEETS, JobDuration(count=1, least=1, most=1))
     case.coordination.count(LATE, TWEETS)
+    case.coordination.show_unsettled(TWEETS, [])
+    case.coordination.show_backlog(7)
+    case.coordination.show_alive("control", ["a/1"], 60)
+    case.coordination.end_step("other step", "mine")
     case.flush()
     assert not case.coordination.end_step("step", "mine")
     assert case.coordination.take_step("step", "third", 60) == 1
@@ -347,7 +400,26 @@ def test_a_flush_loses_everything(case: Case) -> None:
     assert case.coordination.count_failure("step") == 1
     assert (case.view.job(TWEETS), case.view.queue(TWEETS), case.view.durations(TWEETS)) == (None, None, [])
     assert place_of(case, "a") is None
-    assert case.coordination.counted(LATE, TWEETS) == 0
+    assert case.coordination.counted() == {}
+    assert (case.coordination.unsettled(TWEETS), case.coordination.alive("control")) == (None, 0)
+    assert case.coordination.backlog() is None
+
+
+def test_counting_keeps_no_step_from_ending(redis_server: str) -> None:
+    """Somebody wrote to our key; the lease is given back all the same."""
+    coordination, keys = RedisCoordination(redis_server, "miscounted"), RedisKeys("miscounted")
+    redis.Redis.from_url(redis_server).set(keys.counted, "no hash")
+    assert coordination.take_step("poll", "mine", 60)
+    coordination.count(LATE, TWEETS)
+    coordination.end_step("poll", "mine")
+    assert coordination.take_step("poll", "yours", 60)
+
+
+def test_what_a_newer_version_shows_as_unsettled_is_not_known(redis_server: str) -> None:
+    """A sweep shows it anew."""
+    coordination, keys = RedisCoordination(redis_server, "newer"), RedisKeys("newer")
+    redis.Redis.from_url(redis_server).set(keys.unsettled(TWEETS), b'{"version": 2}')
+    assert coordination.unsettled(TWEETS) is None
 
 
 def test_an_unreachable_redis_is_an_error_of_ours() -> None:

@@ -169,8 +169,9 @@ def test_a_failure_is_counted_when_the_answer_was_lost(loss: Loss) -> None:
 
 def test_metrics_count_at_least_once_when_the_answer_was_lost(loss: Loss) -> None:
     """And not more often than it was asked for."""
-    loss.call(lambda it: it.count(LATE, TWEETS))
-    assert 1 <= loss.call(lambda it: it.counted(LATE, TWEETS)) <= loss.most
+    loss.case.coordination.count(LATE, TWEETS)
+    loss.call(lambda it: it.end_step("poll", "mine"))
+    assert 1 <= loss.call(lambda it: it.counted())["batches_ended_late|tweets"] <= loss.most
     loss.case.other.hold_slot(TWEETS, "1:a", 60)
     assert loss.call(lambda it: it.slot_holder(TWEETS)) == "1:a"
 
@@ -213,8 +214,13 @@ CALLS: list[Callable[[Coordination], object]] = [
     lambda it: it.durations(TWEETS),
     lambda it: it.show_queue(TWEETS, QUEUE),
     lambda it: it.slot_holder(TWEETS),
-    lambda it: it.count(LATE, TWEETS),
-    lambda it: it.counted(LATE, TWEETS),
+    lambda it: it.counted(),
+    lambda it: it.show_unsettled(TWEETS, []),
+    lambda it: it.unsettled(TWEETS),
+    lambda it: it.show_backlog(7),
+    lambda it: it.backlog(),
+    lambda it: it.show_alive("control", ["a/1"], 1),
+    lambda it: it.alive("control"),
 ]
 
 

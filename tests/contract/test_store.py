@@ -15,7 +15,7 @@ from complyq_producer.errors import ObjectNotFoundError
 from complyq_producer.facts import FactStore, Published
 from complyq_producer.store import DirectoryStore, MemoryStore, ObjectStore, open_store
 from complyq_producer.store.s3 import S3Store
-from support.crowds import all_at_once
+from support.crowds import CROWD, all_at_once
 from support.s3_server import S3Server
 
 BIG_BYTES = 20_000_000
@@ -250,6 +250,30 @@ def test_listings_go_on_beyond_a_page(store: ObjectStore) -> None:
     assert next(iter(store.list("open/"))).key == keys[0]
 
 
+def test_what_is_replaced_is_the_new_content_for_everybody(store: ObjectStore) -> None:
+    """It stands in the listing once, with its new size; where there was nothing it is created."""
+    store.create("batches/b/batch.json", b"first, and long")
+    store.replace("batches/b/batch.json", b"second")
+    store.replace("batches/b/other.json", b"third")
+    assert store.read("batches/b/batch.json").body == b"second"
+    found = [(info.key, info.size) for info in store.list("batches/")]
+    assert found == [("batches/b/batch.json", 6), ("batches/b/other.json", 5)]
+    assert not store.create("batches/b/batch.json", b"fourth")
+
+
+def test_what_is_replaced_is_never_seen_in_part(store: ObjectStore) -> None:
+    """Readers and other writers at the same time find one whole content or another."""
+    store.create("contested/fact.json", _body_of(0))
+
+    def use(number: int) -> bytes:
+        store.replace("contested/fact.json", _body_of(number))
+        return store.read("contested/fact.json").body
+
+    bodies = {_body_of(number) for number in range(CROWD)}
+    assert set(all_at_once(use)) <= bodies
+    assert store.read("contested/fact.json").body in bodies
+
+
 def test_deleting_is_repeatable(store: ObjectStore) -> None:
     """A deleted object is gone, deleting again is no error, and the key is free again."""
     store.create("done/2026-11-22/batch", b"1")
@@ -269,6 +293,8 @@ def test_malformed_keys_are_refused(store: ObjectStore, key: str) -> None:
             use(key)
     with pytest.raises(ValueError, match="key"):
         store.create(key, b"")
+    with pytest.raises(ValueError, match="key"):
+        store.replace(key, b"")
 
 
 @pytest.mark.parametrize("prefix", ["/", "a//", "../", "./a", "a b"])

@@ -5,9 +5,13 @@ from __future__ import annotations
 from mutants.mutant import PRODUCER, WORKERS, Mutant
 
 PUBLISHING, STREAM = f"{WORKERS}/pipeline/publishing.py", f"{WORKERS}/events/redis_stream.py"
-BUILDERS, LISTENING = f"{WORKERS}/events/builders.py", f"{PRODUCER}/listening.py"
+MADE = f"{WORKERS}/pipeline/batch_events.py"
+BUILDERS, LISTENING = f"{WORKERS}/events/builders.py", f"{PRODUCER}/listening/listener.py"
+STREAM_READER, RECORDED = f"{PRODUCER}/listening/stream_reader.py", f"{WORKERS}/events/recorded.py"
+SQS, RABBIT = f"{WORKERS}/events/sqs.py", f"{WORKERS}/events/rabbitmq.py"
 QUEUE, OF_EVENTS, LISTENERS = "contract/test_events_queue.py", "contract/test_events.py", "integration/test_listen.py"
 GUARDS, LISTENING_TOGETHER = "integration/test_guards_of_events.py", "contract/test_guards_of_listening.py"
+OF_RABBIT, LISTENING_ANYWHERE = "contract/test_events_rabbitmq.py", "contract/test_events_listening.py"
 
 EVENTS = (
     Mutant(
@@ -30,16 +34,16 @@ EVENTS = (
         name="publish: done before open",
         protects="a batch that ended is found somewhere, whoever died",
         file=PUBLISHING,
-        old='    ports.store.create(layout.done_marker(view.record.batch_id, ended_at), b"")\n    ports.store.delete(view.keys.open_marker(view.record.type))\n',
-        new='    ports.store.delete(view.keys.open_marker(view.record.type))\n    ports.store.create(layout.done_marker(view.record.batch_id, ended_at), b"")\n',
+        old='    if view.purged is None:\n        ports.store.create(layout.done_marker(view.record.batch_id, ended_at), b"")\n    ports.store.delete(view.keys.open_marker(view.record.type))\n',
+        new='    ports.store.delete(view.keys.open_marker(view.record.type))\n    if view.purged is None:\n        ports.store.create(layout.done_marker(view.record.batch_id, ended_at), b"")\n',
         tests=(f"{GUARDS}::test_a_publisher_may_die_at_each_thing_it_does",),
     ),
     Mutant(
         name="publish: event before its fact",
         protects="no event is called published that is not on the queue",
         file=PUBLISHING,
-        old="    _publish(ports, end_event(ports.limits.namespace, outcome.state, outcome.data))\n    ports.facts.create(view.keys.published, Published(messages=messages))\n",
-        new="    ports.facts.create(view.keys.published, Published(messages=messages))\n    _publish(ports, end_event(ports.limits.namespace, outcome.state, outcome.data))\n",
+        old="    _publish(ports, last_event(ports, outcome))\n    published, ours = ports.facts.create(view.keys.published, Published(messages=messages))\n",
+        new="    published, ours = ports.facts.create(view.keys.published, Published(messages=messages))\n    _publish(ports, last_event(ports, outcome))\n",
         tests=(f"{GUARDS}::test_a_publisher_may_die_at_each_thing_it_does",),
     ),
     Mutant(
@@ -53,7 +57,7 @@ EVENTS = (
     Mutant(
         name="publish: time of an event",
         protects="copies of an event say the same",
-        file=PUBLISHING,
+        file=MADE,
         old="            time=part.checked_at,\n",
         new="            time=ports.clock.now(),\n",
         tests=(f"{GUARDS}::test_copies_of_an_event_say_the_same",),
@@ -62,8 +66,8 @@ EVENTS = (
         name="publish: lease",
         protects="a publisher that was replaced or shuts down stops",
         file=PUBLISHING,
-        old="        lease.check()\n        event =",
-        new="        event =",
+        old="        lease.check()\n        ports.room.require()\n",
+        new="        ports.room.require()\n",
         tests=(f"{GUARDS}::test_publishing_stops_when_its_worker_shuts_down",),
     ),
     Mutant(
@@ -86,8 +90,8 @@ EVENTS = (
         name="events: publish before remembering",
         protects="an event that could not be put on the queue is not called published",
         file=STREAM,
-        old="redis.call('XADD', KEYS[2], '*', 'event', ARGV[2])\nredis.call('HSET', KEYS[1], ARGV[1], '1')\n",
-        new="redis.call('HSET', KEYS[1], ARGV[1], '1')\nredis.call('XADD', KEYS[2], '*', 'event', ARGV[2])\n",
+        old="local entry = redis.call('XADD', KEYS[2], '*', 'event', ARGV[2])\nredis.call('HSET', KEYS[1], ARGV[1], '1')\n",
+        new="redis.call('HSET', KEYS[1], ARGV[1], '1')\nlocal entry = redis.call('XADD', KEYS[2], '*', 'event', ARGV[2])\n",
         tests=("contract/test_guards_of_events.py::test_an_event_that_was_refused_is_published_later",),
     ),
     Mutant(
@@ -126,25 +130,113 @@ EVENTS = (
         tests=(f"{OF_EVENTS}::test_no_event_is_longer_than_promised",),
     ),
     Mutant(
+        name="events: recorded after the confirmation",
+        protects="an event whose publisher died before the confirmation is published by the next",
+        file=RECORDED,
+        old="        self._queue.send(batch_id, event_id, body)\n        self._published.add(batch_id, event_id)\n",
+        new="        self._published.add(batch_id, event_id)\n        self._queue.send(batch_id, event_id, body)\n",
+        tests=(f"{QUEUE}::test_no_event_is_called_published_that_is_not_confirmed",),
+    ),
+    Mutant(
+        name="events: looked up",
+        protects="an event that was published is not put on a queue again that takes it as often as it comes",
+        file=RECORDED,
+        old="        if self._published.has(batch_id, event_id):\n            return False\n",
+        new="",
+        tests=(f"{QUEUE}::test_event_is_published_once",),
+    ),
+    Mutant(
+        name="events: RabbitMQ confirms",
+        protects="no event is called published that RabbitMQ has not confirmed",
+        file=RABBIT,
+        old="confirms=True",
+        new="confirms=False",
+        tests=(f"{QUEUE}::test_no_event_is_called_published_that_is_not_confirmed", OF_RABBIT),
+    ),
+    Mutant(
+        name="events: unroutable",
+        protects="an event that no queue takes is not called published",
+        file=RABBIT,
+        old="            mandatory=True,\n",
+        new="            mandatory=False,\n",
+        tests=(f"{OF_RABBIT}::test_an_event_that_no_queue_takes_is_not_published",),
+    ),
+    Mutant(
+        name="events: late confirmation",
+        protects="the confirmation of one event is not taken for that of another",
+        file=RABBIT,
+        old="            if kind is not None:\n                self.drop()\n",
+        new="            pass\n",
+        tests=(f"{OF_RABBIT}::test_a_late_confirmation_is_not_taken_for_that_of_another_event",),
+    ),
+    Mutant(
+        name="events: persistent",
+        protects="an event in RabbitMQ outlives its server",
+        file=RABBIT,
+        old="_PERSISTENT = 2\n",
+        new="_PERSISTENT = 1\n",
+        tests=(OF_RABBIT,),
+    ),
+    Mutant(
+        name="events: group of a batch",
+        protects="SQS FIFO keeps the order of a batch, also in a replay",
+        file=SQS,
+        old='        batch, _, replay = batch_id.partition("@")\n',
+        new='        batch, _, replay = (event_id, "", batch_id.partition("@")[2])\n',
+        tests=("contract/test_events_sqs.py",),
+    ),
+    Mutant(
+        name="events: what SQS refuses",
+        protects="an event whose name or label has a strange character is published",
+        file=SQS,
+        old="""replace("\\uffff", "\\\\uffff")""",
+        new="""replace("\\uffff", "\\uffff")""",
+        tests=("contract/test_events_sqs.py::test_only_what_sqs_refuses_is_written_in_another_way",),
+    ),
+    Mutant(
+        name="events: trimmed when all have them",
+        protects="no entry goes from a stream that a group has not handled",
+        file=STREAM,
+        old="    if group['pending'] > 0 then first = redis.call('XPENDING', KEYS[2], group['name'])[2] end\n",
+        new="",
+        tests=("contract/test_guards_of_events.py::test_a_stream_keeps_what_somebody_has_yet_to_handle",),
+    ),
+    Mutant(
         name="listen: acknowledged afterwards",
         protects="a listener that dies leaves its event to the others",
         file=LISTENING,
-        old="            if event and event.source == source and event.id not in handled:\n                yield event\n",
-        new="            reader.acknowledge(entry_id)\n            if event and event.source == source and event.id not in handled:\n                yield event\n",
+        old="                self._in_hand = delivery, event.id\n",
+        new="                self._in_hand = delivery, event.id\n                self._reader.acknowledge(delivery)\n",
         tests=(LISTENERS,),
     ),
     Mutant(
         name="listen: copies",
         protects="a copy that comes soon is left out",
         file=LISTENING,
-        old="event.source == source and event.id not in handled:",
-        new="event.source == source:",
+        old="            elif event.id in self._handled:\n",
+        new="            elif False:\n",
         tests=(LISTENERS,),
+    ),
+    Mutant(
+        name="listen: groups of installations",
+        protects="installations that share a stream do not acknowledge each other's events",
+        file=f"{PRODUCER}/listening/groups.py",
+        old="    return group if namespace == _DEFAULT_NAMESPACE else",
+        new="    return group if namespace else",
+        tests=(f"{LISTENING_ANYWHERE}::test_events_of_other_installations_are_left_to_them",),
+    ),
+    Mutant(
+        name="listen: receipts of a lost channel",
+        protects="a listener acknowledges no event that it has not handled",
+        file=f"{PRODUCER}/listening/rabbitmq_reader.py",
+        old=" and generation == str(self._generation):\n",
+        new=":\n",
+        tests=(f"{LISTENING_ANYWHERE}::test_a_receipt_of_a_lost_channel_takes_nothing_off",),
     ),
     Mutant(
         name="listen: own events first",
         protects="what a listener had in hand when it died comes back to it",
-        file=LISTENING,
+        file=STREAM_READER,
         old="return self._read_own() or self._claim() or self._read_new()",
         new="return self._claim() or self._read_new()",
         tests=(f"{LISTENING_TOGETHER}::test_a_listener_that_comes_back_gets_what_it_had_in_hand",),
@@ -152,7 +244,7 @@ EVENTS = (
     Mutant(
         name="listen: events of the dead",
         protects="what a listener had in hand when it died comes to another",
-        file=LISTENING,
+        file=STREAM_READER,
         old="return self._read_own() or self._claim() or self._read_new()",
         new="return self._read_own() or self._read_new()",
         tests=(f"{LISTENING_TOGETHER}::test_another_listener_gets_what_one_had_in_hand_for_too_long",),
@@ -160,7 +252,7 @@ EVENTS = (
     Mutant(
         name="listen: pending events",
         protects="a listener that leaves takes no unfinished event with it",
-        file=LISTENING,
+        file=STREAM_READER,
         old="if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) > 0 then return 0 end\n",
         new="",
         tests=(f"{LISTENING_TOGETHER}::test_a_listener_that_leaves_takes_nothing_with_it",),

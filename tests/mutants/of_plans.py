@@ -194,8 +194,8 @@ PLANS = (
         name="sweep: in turn",
         protects="a batch whose end was decided while its message was lost ends, however many wait",
         file=SWEEPING,
-        old="views = look(ports, (*marked[begin:], *marked[:begin])[:LOOKED_AT]).values()",
-        new="views = look(ports, marked[: LOOKED_AT + begin * 0]).values()",
+        old="views = look(ports, (*marked[begin:], *marked[:begin])[:LOOKED_AT])",
+        new="views = look(ports, marked[: LOOKED_AT + begin * 0])",
         tests=(f"{GUARDS}::test_a_sweep_looks_at_each_batch_in_its_turn",),
     ),
     Mutant(

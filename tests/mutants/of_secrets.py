@@ -8,7 +8,7 @@ REDACTION, LOGGING, LETTERS = f"{CONFIG}/redaction.py", f"{CONFIG}/logging.py", 
 CREATING, UPLOADING = f"{WORKERS}/pipeline/creating.py", f"{WORKERS}/pipeline/uploading.py"
 OF_REDACTION, OF_LOGGING, OF_MESSAGES = "unit/test_redaction.py", "unit/test_logging.py", "unit/test_messages.py"
 SEALED = "integration/test_guards_of_x.py::test_no_credential_lies_in_the_store"
-OF_LETTERS = "unit/test_guards_of_messages.py"
+OF_LETTERS, OF_ADDRESSES = "unit/test_guards_of_messages.py", "unit/test_addresses.py"
 
 SECRETS = (
     Mutant(
@@ -146,6 +146,30 @@ SECRETS = (
         old="        message.ack_log_error(log, self.connection_errors)\n",
         new="        log.debug(reason)\n",
         tests=(f"{OF_LETTERS}::test_a_message_that_makes_no_sense_is_put_aside_once",),
+    ),
+    Mutant(
+        name="broker: certificates",
+        protects="a Redis with TLS must show a certificate that is known, to kombu too",
+        file=f"{CONFIG}/redis_address.py",
+        old='    return {"ssl_cert_reqs": "required", **given,',
+        new='    return {"ssl_cert_reqs": "none", **given,',
+        tests=(f"{OF_ADDRESSES}::test_tls_checks_the_server_unless_told_otherwise",),
+    ),
+    Mutant(
+        name="broker: certificates of a cluster",
+        protects="each node's certificate is compared with that node's host",
+        file=f"{CONFIG}/amqp_address.py",
+        old='        return None if name == "server_hostname" else super().__getitem__(name)\n',
+        new="        return super().__getitem__(name)\n",
+        tests=(f"{OF_ADDRESSES}::test_each_node_of_a_cluster_must_show_a_certificate_of_its_own_host",),
+    ),
+    Mutant(
+        name="broker: a password in what is refused",
+        protects="a URL that cannot be read is not repeated",
+        file=f"{CONFIG}/splitting.py",
+        old="    except ValueError:\n",
+        new="    except UnicodeError:\n",
+        tests=(f"{OF_ADDRESSES}::test_what_cannot_work_is_refused_with_the_reason",),
     ),
     Mutant(
         name="messages: entries of others",

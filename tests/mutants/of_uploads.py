@@ -242,8 +242,8 @@ UPLOADS = (
         name="bytes: bearer of a PUT",
         protects="the storage never sees the bearer",
         file=PROTOCOL,
-        old="body, bearer=direct)",
-        new="body, bearer=True)",
+        old="body, bearer=direct,",
+        new="body, bearer=True,",
         tests=(f"{OF_PROTOCOL}::test_a_plain_put_carries_the_bearer_only_when_direct",),
     ),
     Mutant(

@@ -27,6 +27,7 @@ WORLD_FAULTS = (
     "lose message",
     "repeat message",
     "forget events",
+    "lose events",
     "foreign job",
     "x outage",
 )
@@ -170,7 +171,7 @@ class History:
             case "forget events":
                 world.events._published.clear()
             case _:
-                return False
+                return fault == "lose events" and world.lose_events()
         return True
 
 

@@ -15,6 +15,8 @@ from simulation.shape import Shape, Wanted
 from simulation.world import World
 from simulation.x_transport import SERVER_FAULTS
 
+LOST_AT = 100.0
+"""When one batch has ended and another has not."""
 SHAPES = (
     *(
         Shape(direct=direct, one_at_a_time=one_at_a_time, max_upload_bytes=30)
@@ -22,6 +24,7 @@ SHAPES = (
     ),
     Shape(max_upload_bytes=30, merge=False),
     Shape(direct=True, max_upload_bytes=30, fails_until=30.0),
+    Shape(max_upload_bytes=30, loses_events_at=LOST_AT),
 )
 WANTED = (
     (0.0, Wanted((10**8, 10**8 + 1, 10**8 + 2), "tweets", "key")),
@@ -74,5 +77,7 @@ def play_once(shape: Shape, spool: Path, adversary: OneStrike) -> World:
     let_hear(world)
     for seconds, wanted in WANTED:
         world.later(seconds, lambda wanted=wanted: world.enqueue(wanted))  # type: ignore[misc]
+    if shape.loses_events_at is not None:
+        world.later(shape.loses_events_at, world.lose_events)
     Player(world, random.Random(SCHEDULE)).play_to_rest()
     return world

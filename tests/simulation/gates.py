@@ -22,7 +22,7 @@ LOSSES = ("refused", "answer lost")
 REPEAT = "repeated"
 """A client library that lost the answer sends the call again; a write once done is then refused."""
 READS = frozenset(
-    {"read", "open", "info", "list", "url", "seconds_until_due", "is_idle", "budgets", "durations", "verify"}
+    {"read", "open", "info", "list", "url", "seconds_until_due", "is_idle", "budgets", "durations", "verify", "backlog"}
 )
 ERRORS: dict[str, Callable[[str], ComplyqError]] = {
     "store": StoreUnavailableError,

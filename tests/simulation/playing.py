@@ -51,6 +51,8 @@ class Player:
         world = self.world
         if world.timers or any(not actor.name.startswith("sweep") for actor in world.actors):
             return True
+        if any(True for _ in world.store.list("open/replays/")) or (world.lost and world.unnoticed_loss()):
+            return True
         return any(True for _ in world.store.list("open/batches/")) or any(map(self._has_open_job, ComplianceType))
 
     def _has_open_job(self, type_: ComplianceType) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
-from complyq_producer.facts import BatchRecord, Outcome
+from complyq_producer.facts import BatchRecord, Outcome, Replay
 from complyq_producer.layout import BatchKeys
 from complyq_producer.ledger import Ledger
 from complyq_producer.model import BatchId
@@ -15,18 +16,24 @@ from simulation.job_promises import check_jobs
 from simulation.shape import MAX_ATTEMPTS
 from simulation.world import POISON, X_OUTAGE, World
 from simulation.x_server import action_of
+from support.event_contract import breach
 
 COUNTED = frozenset(
     {"job fails", "job expires", "job stuck", "wrong hash", "wrong length", "no such results", "cut", X_OUTAGE, POISON}
 )
 """Faults that may count against a part, or lead to such a fault."""
 
+CLOCKS_DIFFER = timedelta(hours=2)
+"""The most by which the clocks of two machines differ in these worlds."""
+
 
 def check_promises(world: World) -> None:
     """Note every promise that was not kept."""
     ends = _ends(world)
     _check_batches(world, ends)
+    _check_contract(world)
     _check_events(world)
+    _check_replays(world, ends)
     check_jobs(world)
     _check_leftovers(world)
     _check_secrets(world)
@@ -75,7 +82,7 @@ def _check_results(world: World, batch_id: str, ids: set[int], data: dict[str, A
     """Compare what was published, and what is stored, with what X finds about these very IDs."""
     expected = {str(number): action_of(number) for number in ids if action_of(number)}
     published: dict[str, Any] = {}
-    for _, body in world.events.events:
+    for _, body in _told(world):
         event = json.loads(body)
         if event["subject"] == batch_id and event["type"] == "complyq.batch.results.v1":
             published |= _results_in(world, event["data"])
@@ -105,7 +112,7 @@ def _check_events(world: World) -> None:
     bodies: dict[str, bytes] = {}
     results: Counter[str] = Counter()
     ended: dict[str, str] = {}
-    for event_id, body in world.events.events:
+    for event_id, body in _told(world):
         event = json.loads(body)
         batch_id, kind = event["subject"], event["type"].split(".")[2]
         if event_id in bodies:
@@ -127,8 +134,30 @@ def _check_events(world: World) -> None:
         world.violated(f"no end event for {missing}")
 
 
+def _told(world: World) -> list[tuple[str, bytes]]:
+    """Return all events in the order in which they were published, those too that the queue has lost since."""
+    return [*world.lost, *world.events.events]
+
+
+def _check_replays(world: World, ends: dict[str, Outcome]) -> None:
+    """Whoever begins to listen after a loss gets all events of the batches that had not ended long before."""
+    facts, there = Ledger(world.store).facts, {event_id for event_id, _ in world.events.events}
+    wanted = [facts.read(info.key, Replay) for info in list(world.store.list("replays/")) if "/replay." in info.key]
+    begins = [replay.since + CLOCKS_DIFFER for replay in wanted if replay and replay.since]
+    for event_id in {event_id for event_id, _ in world.lost} - there:
+        if not begins or ends[event_id.split("/")[0]].recorded_at >= max(begins):
+            world.violated(f"event {event_id} was lost with the queue and not published again")
+
+
+def _check_contract(world: World) -> None:
+    """Listeners may rely on the schemas."""
+    for event_id, body in world.events.events:
+        if said := breach(json.loads(body)):
+            world.violated(f"event {event_id} is not as its schema says: {said}")
+
+
 def _check_leftovers(world: World) -> None:
-    for prefix, most in (("open/batches/", 0), ("open/jobs/tweets/", 1), ("open/jobs/users/", 1)):
+    for prefix, most in (("open/batches/", 0), ("open/replays/", 0), ("open/jobs/tweets/", 1), ("open/jobs/users/", 1)):
         left = [info.key for info in world.store.list(prefix)]
         if len(left) > most:
             world.violated(f"left open: {left}")

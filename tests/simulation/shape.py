@@ -41,5 +41,7 @@ class Shape:
     merge: bool = True
     poison: frozenset[int] = frozenset()
     """IDs that X cannot bear: every job with one of them fails."""
+    loses_events_at: float | None = None
+    """When the results queue loses all that it holds; None for never, but for what is drawn."""
     fails_until: float = 0.0
     """So long after the beginning every job fails that X begins."""

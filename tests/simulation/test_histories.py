@@ -9,7 +9,7 @@ import structlog
 
 from complyq_producer.store import MemoryStore
 from complyq_producer.store.port import ObjectInfo
-from complyq_workers.pipeline import finishing
+from complyq_workers.pipeline import finishing, replaying
 from complyq_workers.planner import Trouble
 from simulation.chaos import History, play
 from simulation.every_call import SHAPES, OneStrike, play_once, strikes
@@ -84,6 +84,13 @@ def test_a_world_in_which_innocents_are_blamed_is_found_out(tmp_path: Path, monk
     monkeypatch.setattr(finishing, "judge", lambda *_: Trouble(failures=1))
     found = next(filter(None, (play(seed, tmp_path).violations for seed in range(1, 400))), [])
     assert any("counts against" in violation for violation in found)
+
+
+def test_a_world_in_which_lost_events_stay_lost_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a loss is noticed, and nothing comes of it."""
+    monkeypatch.setattr(replaying, "_ask", lambda *_: None)
+    found = play_once(SHAPES[-1], tmp_path, OneStrike()).violations
+    assert any("lost with the queue" in violation for violation in found)
 
 
 @pytest.mark.parametrize("broken", [ForgetfulStore, LyingStore])

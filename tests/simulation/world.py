@@ -22,7 +22,7 @@ from greenlet import getcurrent
 from complyq_config.errors import ComplyqError
 from complyq_producer import Producer, task_names
 from complyq_producer.errors import InvalidArgumentError, KeyConflictError
-from complyq_producer.layout import BatchKeys
+from complyq_producer.layout import BatchKeys, queue_life
 from complyq_producer.model import ComplianceType
 from complyq_producer.store import MemoryStore, ObjectStore
 from complyq_workers.coordination import MemoryCoordination
@@ -57,12 +57,14 @@ class World:
     struck: str | None = None
     actors: list[Actor] = field(default_factory=list)
     messages: list[tuple[float, Hint]] = field(default_factory=list)
-    timers: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    timers: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
     down: dict[str, float] = field(default_factory=dict)
     x_fails_until: float = 0.0
     """Until then every job that X begins fails."""
     faults: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
+    lost: list[tuple[str, bytes]] = field(default_factory=list)
+    """The events that the results queue held when it lost them."""
     wanted: list[Wanted] = field(default_factory=list)
     accepted: dict[str, Wanted] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
@@ -148,6 +150,20 @@ class World:
         self.coordination.flush()
         self._disturb_all()
 
+    def lose_events(self) -> bool:
+        """Lose the results queue, once a sweep has seen it; who had listened has all that it held."""
+        if self.unnoticed_loss():
+            return False
+        self._say("the results queue is empty")
+        self.lost += self.events.events
+        self.events.flush()
+        self._disturb_all()
+        return True
+
+    def unnoticed_loss(self) -> bool:
+        """Whether no worker has seen the results queue as it is now, since it lost what it held or ever."""
+        return self.store.info(queue_life(self.events.life())) is None
+
     def remember(self) -> Callable[[], None]:
         """Return how to fail over to a Redis that knows what is known now, and nothing later."""
         kept = {name: copy.deepcopy(held) for name, held in vars(self.coordination).items() if isinstance(held, dict)}
@@ -202,7 +218,7 @@ class World:
             return []
         return [place for place, (due, _) in enumerate(self.messages) if due <= self.now]
 
-    def later(self, seconds: float, act: Callable[[], None]) -> None:
+    def later(self, seconds: float, act: Callable[[], object]) -> None:
         """Have something happen after a while."""
         self.timers.append((self.now + seconds, act))
 

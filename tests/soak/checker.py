@@ -22,6 +22,7 @@ RULES: tuple[Rule, ...] = (
     batch_rules.nothing_is_left_open,
     batch_rules.no_secret_is_written,
     event_rules.same_id_same_content,
+    event_rules.events_keep_the_contract,
     event_rules.everything_is_delivered,
     event_rules.one_end_for_a_batch,
     event_rules.no_event_is_foreign,

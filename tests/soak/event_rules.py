@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from soak.evidence import Copy, Evidence
+from support.event_contract import breach
 
 
 def same_id_same_content(evidence: Evidence) -> Iterator[str]:
@@ -14,6 +15,13 @@ def same_id_same_content(evidence: Evidence) -> Iterator[str]:
     for copy in evidence.recorded:
         if copy.id in first and _essence(copy) != _essence(first[copy.id]):
             yield f"a listener got another content of {copy.id}"
+
+
+def events_keep_the_contract(evidence: Evidence) -> Iterator[str]:
+    """Every event on the queue is as its schema says."""
+    for copy in evidence.stream:
+        if said := breach(copy.event):
+            yield f"{copy.id}: {said}"
 
 
 def everything_is_delivered(evidence: Evidence) -> Iterator[str]:

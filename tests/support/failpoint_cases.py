@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -61,7 +60,6 @@ class Journey:
     """X's status of the job at which each batch is cancelled."""
     lapses: bool = False
     """The job ends only with its upload window."""
-    deadline: datetime | None = None
 
     def begin(self, site: Site, hits: int) -> list[Submitted]:
         """Arm the faults and submit the batches."""
@@ -104,7 +102,7 @@ class Journey:
             line = json.dumps({"id": str(unflagged), "error": "invalid_id"})
             site.simulator.arm({"on": "job", "fault": "inject_lines", "lines": [line]})
         producer = site.producer if self.parts == 1 else site.producer_of_parts(self.ids // self.parts * BYTES_OF_ID)
-        batch = producer.enqueue(ids, type_, deadline=self.deadline)
+        batch = producer.enqueue(ids, type_)
         assert batch.parts == self.parts
         return Submitted(batch.id, found if self.state is BatchState.COMPLETED else set(), int(self.rejects))
 
@@ -190,15 +188,15 @@ PAGED = Journey(together=2, ids=130, parts=65, times=lambda _: 1, jobs=lambda _:
 """The results of its job stand on two pages."""
 SPLIT = Journey(together=2, faults=({"on": "job", "fault": "fail", "error": "internal"},), jobs=lambda hits: 3 * hits)
 """Of two batches, then of each of them."""
-LATE = Journey(deadline=datetime(2026, 1, 1, tzinfo=UTC))
-"""It is over before the batch is submitted."""
 SLOW = Journey(processing_seconds=60)
 """X shows its job at work."""
 AHEAD = AheadJourney(processing_seconds=60, together=2, jobs=lambda hits: 2 * hits)
 
+AFTERWARDS = {"replay", "purge"}
+"""Steps that are about batches that have ended."""
 CASES: dict[str, Journey] = {
-    **{f"coordination.take_step.{step}": PLAIN for step in sorted(STEPS)},
-    **{f"coordination.end_step.{step}": PLAIN for step in sorted(STEPS)},
+    **{f"coordination.take_step.{step}": PLAIN for step in sorted(STEPS - AFTERWARDS)},
+    **{f"coordination.end_step.{step}": PLAIN for step in sorted(STEPS - AFTERWARDS)},
     "coordination.take_step.merge_job": MERGED,
     "coordination.end_step.merge_job": MERGED,
     "coordination.note_progress": CHUNKED,
@@ -222,7 +220,8 @@ CASES: dict[str, Journey] = {
     "coordination.show_job": PLAIN,
     "coordination.show_queue": PLAIN,
     "coordination.note_duration": PLAIN,
-    "coordination.count": LATE,
+    "coordination.show_unsettled": PLAIN,
+    "coordination.show_backlog": PLAIN,
     "store.create.open_job": PLAIN,
     "store.create.plan": PLAIN,
     "store.create_from.payload": MERGED,
@@ -271,7 +270,33 @@ WITH_OTHERS = {
 }
 """More moments at which a worker dies, where batches share a job: the failpoint, the journey, and the hit."""
 
+OF_REPLAYS = (
+    "coordination.take_step.replay",
+    "events.publish.results",
+    "events.publish.completed",
+    "store.create.replayed",
+    "store.delete.open_replay",
+    "coordination.end_step.replay",
+)
+"""What a replay does."""
+OF_PURGES = {
+    *(f"coordination.{method}.purge" for method in ("take_step", "end_step")),
+    "store.create.purged",
+    "store.create.purged_payloads",
+    "store.replace.key",
+    "store.replace.batch",
+    *(f"store.delete.{kind}" for kind in ("results", "rejected", "payload", "done", "purged_payloads")),
+}
+"""What a purge does; what becomes of one that dies at each of these is tested without processes."""
 OTHER_CASES = {
+    *OF_REPLAYS,
+    *OF_PURGES,
+    "events.life",
+    "store.create.queue_life",
+    "store.create.replay",
+    "store.create.open_replay",
+    "store.create.reached",
+    "store.delete.reached",
     "store.delete.ids",
     "store.verify",
     "messages.bury",

@@ -18,6 +18,7 @@ from complyq_producer.model import ComplianceType
 from complyq_producer.redis_keys import RedisKeys
 from complyq_producer.store import ObjectStore, open_store
 from complyq_workers.failpoints import VARIABLE, Failpoints
+from support.event_contract import keep_contract
 from support.forked_workers import ForkedWorker, fork_worker
 from support.real_workers import Installation, installation, wait_until
 from support.simulator_process import Simulator, running_simulator
@@ -84,10 +85,10 @@ class Site:
             worker.kill()
 
     def events(self, batch_id: str) -> list[dict[str, Any]]:
-        """All events of a batch, in the order of the stream."""
+        """All events of a batch, in the order of the stream; they are as their schemas say."""
         entries: Any = self.redis.xrange("complyq.events")
         bodies: list[dict[str, Any]] = [json.loads(fields[b"event"]) for _, fields in entries]
-        return [body for body in bodies if body["subject"] == batch_id]
+        return keep_contract([body for body in bodies if body["subject"] == batch_id])
 
     def jobs_made(self) -> int:
         """How many remote jobs there ever were."""

@@ -27,6 +27,7 @@ from simulation.shape import Shape
 from simulation.world import World
 from simulation.x_server import API, SECRET, RemoteJob, operation_of
 from simulation.x_transport import SimulatedStream, SimulatedTransport
+from support.event_contract import keep_contract
 
 TWEETS = ComplianceType.TWEETS
 IDS = range(10**8 + 5, 10**8 + 11)
@@ -259,5 +260,5 @@ class QuietWorld:
         return Reply(200, reply.headers, json.dumps({"data": data}).encode())
 
     def events(self) -> list[dict[str, Any]]:
-        """Read the results queue."""
-        return [json.loads(body) for _, body in self.world.events.events]
+        """Read the results queue, whose events are as their schemas say."""
+        return keep_contract([json.loads(body) for _, body in self.world.events.events])

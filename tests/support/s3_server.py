@@ -43,11 +43,11 @@ def running_s3_server(folder: Path) -> Iterator[S3Server]:
             start_new_session=True,
         )
     try:
-        server = S3Server(f"http://127.0.0.1:{port}", _BUCKET, _client_environment(port))
+        server = S3Server(f"http://127.0.0.1:{port}", _BUCKET, client_environment(port))
         _make_bucket(server, process, folder / "s3.log")
         yield server
     finally:
-        _end(process)
+        end(process)
 
 
 def free_port() -> int:
@@ -69,7 +69,8 @@ def _server_environment(port: int, folder: Path) -> dict[str, str]:
     }
 
 
-def _client_environment(port: int) -> dict[str, str]:
+def client_environment(port: int) -> dict[str, str]:
+    """Return what a process needs to reach an AWS server on this port, and nothing of the machine's own AWS settings."""
     return {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "tests",
@@ -105,7 +106,8 @@ def _make_bucket(server: S3Server, process: subprocess.Popen[bytes], log: Path) 
             time.sleep(0.05)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Stop a server that has a process group of its own."""
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(timeout=10)

@@ -8,6 +8,7 @@ from typing import Any
 from complyq_producer import Producer
 from complyq_producer.model import BatchState
 from complyq_producer.store import open_store
+from support.event_contract import keep_contract
 from support.inline_workers import InlineWorkers, inline_workers, producer_of
 from support.simulator_process import Simulator
 
@@ -29,8 +30,8 @@ class World:
         assert status.state is state, status
 
     def events(self) -> list[dict[str, Any]]:
-        """The results queue."""
-        return [json.loads(body) for _, body in self.workers.events.events]
+        """The results queue, whose events are as their schemas say."""
+        return keep_contract([json.loads(body) for _, body in self.workers.events.events])
 
     def flagged(self, batch_id: str) -> set[str]:
         """The IDs with a result."""

@@ -16,8 +16,8 @@ import pytest
 import complyq_workers
 from complyq_producer import layout
 from complyq_producer.facts import utc_now
-from complyq_producer.layout import BatchKeys, JobKeys, kind_of
-from complyq_producer.model import BatchId, ComplianceType, ObjectFormat
+from complyq_producer.layout import BatchKeys, JobKeys, ReplayKeys, kind_of
+from complyq_producer.model import BatchId, ComplianceType, ObjectFormat, ReplayId
 from complyq_producer.store import ObjectStore, open_store
 from complyq_workers.coordination import Coordination
 from complyq_workers.events import EventPublisher
@@ -190,9 +190,11 @@ def keys_of_every_kind() -> Iterator[str]:
     batch = BatchId("0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b")
     yield layout.key_record("key")
     yield layout.done_marker(batch, utc_now())
-    for keys in (BatchKeys(batch), JobKeys(ComplianceType.TWEETS, 1)):
+    yield layout.queue_life(batch)
+    yield layout.purged_up_to(ComplianceType.TWEETS, 1)
+    for keys in (BatchKeys(batch), JobKeys(ComplianceType.TWEETS, 1), ReplayKeys(ReplayId(batch))):
         for name, member in vars(type(keys)).items():
-            if isinstance(member, property) and not getattr(keys, name).endswith("/"):
+            if isinstance(member, property) and not getattr(keys, name).endswith(("/", "-")):
                 yield getattr(keys, name)
             if inspect.isfunction(member) and not name.startswith("_"):
                 given = list(inspect.signature(member).parameters.values())[1:]

@@ -12,8 +12,8 @@ from kombu.exceptions import OperationalError
 from complyq_config.celery_settings import dead_letter_queue
 from complyq_config.redaction import redact
 from complyq_config.settings import load_settings
-from complyq_workers import dead_letters
-from complyq_workers.bootsteps import hint_at_sweep, seconds_silent, show_alive
+from complyq_workers import dead_letters, vital_signs
+from complyq_workers.bootsteps import hint_at_sweep
 from complyq_workers.consumer import Consumer
 from complyq_workers.dead_letters import dead_letter
 from complyq_workers.pipeline import Hint, Outcome
@@ -75,8 +75,8 @@ def test_a_worker_goes_on_though_it_cannot_hint_at_a_sweep() -> None:
 def test_a_worker_goes_on_though_it_cannot_show_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its health check fails, its work does not."""
     monkeypatch.setattr(tempfile, "tempdir", "/nothing/of/this/name")
-    show_alive("a@b")
-    assert seconds_silent("a@b") is None
+    vital_signs.show("a@b", vital_signs.Signs(pid=1, connected=True))
+    assert vital_signs.read("a@b") is None
 
 
 class BareConsumer(Consumer):

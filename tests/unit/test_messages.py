@@ -21,6 +21,8 @@ SENT: list[tuple[str, tuple[Any, ...]]] = [
     (task_names.COLLECT_JOB, ("users", 7)),
     (task_names.PUBLISH_BATCH, (BATCH,)),
     (task_names.SWEEP, ()),
+    (task_names.REPLAY, (BATCH,)),
+    (task_names.PURGE, ()),
 ]
 
 

@@ -135,6 +135,11 @@ def _second_content_delivered(evidence: Evidence) -> None:
     evidence.recorded += copies_of([json.dumps(event).encode()])
 
 
+def _missing_field(evidence: Evidence) -> None:
+    """An event lacks what its schema promises."""
+    _change(evidence, len(evidence.stream) - 1, lambda event: event["data"].pop("key"))
+
+
 def _second_end(evidence: Evidence) -> None:
     """A batch that completed was also announced as failed."""
     end = json.loads(evidence.stream[_number(evidence, f"{_batch(evidence)}/completed")].body)
@@ -303,6 +308,7 @@ DOCTORED: Mapping[Callable[[Evidence], None], set[str]] = {
     _foreign_event: {"no_event_is_foreign"},
     _second_content: {"same_id_same_content"},
     _second_content_delivered: {"same_id_same_content"},
+    _missing_field: {"events_keep_the_contract"},
     _second_end: {"one_end_for_a_batch"},
     _end_too_early: {"results_come_before_the_end"},
     _missing_result: {"results_are_exact"},

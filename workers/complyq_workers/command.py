@@ -19,7 +19,9 @@ from complyq_config.logging import configure_logging, log_uncaught_exceptions
 from complyq_config.redaction import redact
 from complyq_config.settings import load_settings
 from complyq_workers import preemption
+from complyq_workers.health import ailments, obstacles
 from complyq_workers.supervisor import is_supervised, run_together
+from complyq_workers.vital_signs import MAX_SILENCE_SECONDS, worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +65,13 @@ def worker(
     healthcheck: Annotated[
         bool, typer.Option("--healthcheck", help="Only tell whether this machine's workers of the role are alive.")
     ] = False,
+    readiness: Annotated[
+        bool,
+        typer.Option("--readiness", help="With --healthcheck: also whether Redis, the broker and the store answer."),
+    ] = False,
+    patience: Annotated[
+        float, typer.Option(min=1, help="With --healthcheck: seconds for which a worker may show no life.")
+    ] = MAX_SILENCE_SECONDS,
 ) -> None:
     """Run the workers that take batches through X's batch compliance API.
 
@@ -75,6 +84,9 @@ def worker(
     With COMPLYQ_METRICS_PORT, metrics for Prometheus are served beside the workers. All workers show the same ones, so
     it may be set for one of them, or `--role metrics` may serve them alone; that needs COMPLYQ_REDIS_URL only.
 
+    With --healthcheck nothing is run: one line tells what is wrong with the workers that run on this machine, if anything
+    is, and the exit code is 0 or 1. It asks nobody. With --readiness it also asks whether they can do their work.
+
     [dim]complyq worker --role transfer --processes 4[/]
     """
     settings = load_settings()
@@ -83,7 +95,9 @@ def worker(
         return
     roles = [Role.CONTROL, Role.TRANSFER] if role is Role.ALL else [role]
     if healthcheck:
-        raise typer.Exit(_check_alive(roles, settings.namespace))
+        raise typer.Exit(_check_health(roles, settings, patience=patience, readiness=readiness))
+    if readiness:
+        raise typer.BadParameter("--readiness is a question of --healthcheck: give both.")
     arguments = ["--processes", str(processes)] if processes else []
     together = [["--role", each.value, *arguments] for each in roles]
     if not is_supervised():
@@ -129,7 +143,7 @@ def _run(role: Role, processes: int, settings: Settings) -> None:
 
     queue = getattr(queue_names(settings), role.value)
     celery_app.worker_main([
-        "--quiet", "worker", "--queues", queue, "--concurrency", str(processes), "--hostname", worker_name(role, settings.namespace),
+        "--quiet", "worker", "--queues", queue, "--concurrency", str(processes), "--hostname", worker_name(role.value, settings.namespace, socket.gethostname()),
         "--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair", "--loglevel", settings.log_level,
     ])  # fmt: skip
     # Celery's own exit code does not come out of `worker_main`: a worker that died of an error would seem stopped.
@@ -147,18 +161,13 @@ def _keep_threads_small() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
-def worker_name(role: Role, namespace: str) -> str:
-    """Name this machine's worker of a role in an installation."""
-    return f"{namespace}-{role.value}@{socket.gethostname()}"
-
-
-def _check_alive(roles: Sequence[Role], namespace: str) -> int:
-    from complyq_workers.bootsteps import MAX_SILENCE_SECONDS, seconds_silent  # noqa: PLC0415 - imports Celery
-
-    silences = {role: seconds_silent(worker_name(role, namespace)) for role in roles}
-    for role, silence in silences.items():
-        typer.echo(f"{role}: " + ("not running" if silence is None else f"last sign of life {silence:.0f} s ago"))
-    return int(any(silence is None or silence > MAX_SILENCE_SECONDS for silence in silences.values()))
+def _check_health(roles: Sequence[Role], settings: Settings, *, patience: float, readiness: bool) -> int:
+    names = [role.value for role in roles]
+    complaints, well = ailments(names, settings, patience), "alive"
+    if readiness:
+        complaints, well = complaints or obstacles(names, settings), "ready"
+    typer.echo(f"not {well}: {'; '.join(complaints)}" if complaints else f"{well}: {', '.join(names)}")
+    return int(bool(complaints))
 
 
 def main() -> None:

@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 import structlog
-from kombu.exceptions import OperationalError
 
+from complyq_config.amqp_transport import NOT_SENT
 from complyq_producer import task_names
 from complyq_workers import preemption
-from complyq_workers.app import app
+from complyq_workers.app import app, countdown
 from complyq_workers.carrying_on import carried_on
 from complyq_workers.failpoints import reach
 from complyq_workers.pipeline import Hint, Outcome
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SWEPT_HINT_SECONDS = 60.0
+_NAMED = {task_names.PUBLISH_BATCH: ("batch",), task_names.REPLAY: ("replay",)}
+"""What a task is told, where that is not a type and a plan."""
 CARRY_ON_SECONDS = 1.0
 """A task that has taken longer leaves what follows to another, so that whatever waits has its turn."""
 
@@ -74,6 +76,18 @@ def sweep(self: Task) -> None:
     run(self, Hint(task_names.SWEEP))
 
 
+@app.task(name=task_names.REPLAY, bind=True)
+def replay(self: Task, replay_id: str) -> None:
+    """Publish events again, some batches at a time."""
+    run(self, Hint(task_names.REPLAY, (replay_id,)))
+
+
+@app.task(name=task_names.PURGE, bind=True)
+def purge(self: Task) -> None:
+    """Remove what is kept of batches that ended long ago, some of them at a time."""
+    run(self, Hint(task_names.PURGE))
+
+
 def run(task: Task, hint: Hint) -> None:
     """Run a step, and those that follow it at once.
 
@@ -95,7 +109,7 @@ def _run_step(task: Task, hint: Hint) -> Outcome:
 
 
 def _context(hint: Hint) -> dict[str, str | int]:
-    names = ("batch",) if hint.task == task_names.PUBLISH_BATCH else ("type", "plan")
+    names = _NAMED.get(hint.task, ("type", "plan"))
     return dict(zip(names, hint.args, strict=False))
 
 
@@ -116,12 +130,12 @@ def follow(task: Task, hint: Hint, outcome: Outcome, *, but: Hint | None = None)
                 task.app.send_task(following.task, args=following.args, expires=_expiry(task))
                 reach("messages.send")
         for following, seconds in outcome.later:
-            task.app.send_task(following.task, args=following.args, countdown=seconds)
+            task.app.send_task(following.task, args=following.args, countdown=countdown(seconds))
             reach("messages.send_later")
         if outcome.again_in is not None:
-            task.app.send_task(hint.task, args=hint.args, countdown=outcome.again_in)
+            task.app.send_task(hint.task, args=hint.args, countdown=countdown(outcome.again_in))
             reach("messages.retry")
-    except (OperationalError, OSError) as error:
+    except NOT_SENT as error:
         log.warning("hint_not_sent", error=str(error))
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from complyq_config.settings import Settings, disk_spool_dir, load_settings
 from complyq_producer.store import open_store
+from complyq_producer.tracing import start_exporting
 from complyq_workers.clock import SystemClock
 from complyq_workers.coordination import RedisCoordination
+from complyq_workers.counting import count_exchange
 from complyq_workers.events import open_publisher
 from complyq_workers.failpoints import with_failpoints
 from complyq_workers.pipeline import Limits, Pipeline, Ports, Remote, kept_by_thread
@@ -22,6 +25,7 @@ def pipeline_of_process() -> Pipeline:
     """Return this process's pipeline, built on first use: sockets are not shared across a fork."""
     pid = os.getpid()
     if pid not in _pipelines:
+        start_exporting("complyq-worker")  # never in the process that this one was forked from
         _pipelines.clear()
         _pipelines[pid] = Pipeline(build_ports(load_settings()))
     return _pipelines[pid]
@@ -38,6 +42,7 @@ def build_ports(settings: Settings) -> Ports:
         settings.allowed_origins,
         settings.api_url,
         proxy_url=settings.proxy_url.get_secret_value() if settings.proxy_url else None,
+        meter=partial(count_exchange, coordination),
     )
     client = XClient(settings.api_url, transport, credentials_of(settings, transport))
     clock = SystemClock()
@@ -72,4 +77,7 @@ def _limits(settings: Settings) -> Limits:
         lease_seconds=settings.lease_seconds,
         sweep_seconds=settings.sweep_seconds,
         results_format=settings.results_format,
+        events_max_backlog=settings.events_max_backlog,
+        events_replay_hours=settings.events_replay_hours,
+        retention_days=settings.retention_days,
     )

@@ -32,9 +32,9 @@ _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "bold
 def doctor(*, as_json: JsonOption = False) -> None:
     """Check every configured part, and say how to mend it.
 
-    Looks at Redis (version, eviction, persistence), the broker, the store and its conditional writes, the results
-    queue, the spool folder, the format of results, and the credentials by one list call to X. Ends with 1 if something
-    failed.
+    Looks at Redis (version, eviction, persistence, clock), the broker and its queues, the store and its conditional
+    writes, the results queue, the spool folder, the format of results, and the credentials by one list call to X. Ends
+    with 1 if something failed.
 
     [dim]complyq doctor --json | jq -r 'select(.verdict != "ok").mend'[/]
     """
@@ -51,7 +51,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Run all checks, one after another."""
-    yield from check_redis(settings.redis_url.get_secret_value())
+    yield from check_redis(settings)
     yield from check_broker(settings)
     yield from check_store(settings)
     yield from check_events(settings)

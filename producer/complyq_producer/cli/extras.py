@@ -9,6 +9,7 @@ from complyq_config.errors import ConfigurationError
 EXTRAS = {
     "worker": ("cryptography", "google_crc32c", "requests", "urllib3"),
     "simulator": ("google_crc32c", "httptools", "uvicorn"),
+    "dashboard": ("jinja2", "starlette", "uvicorn"),
     "parquet": ("pyarrow",),
 }
 """The modules of each extra that are imported by name."""

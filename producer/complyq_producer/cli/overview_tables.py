@@ -35,8 +35,22 @@ def budget_table(overview: Overview) -> Table:
     """Lay out how many requests are left at X."""
     table = Table("requests to X", "left", "window ends in", box=None, padding=(0, 2, 0, 0))
     for endpoint in ENDPOINTS:
-        table.add_row(endpoint, *_budget(overview.budgets.get(endpoint)))
+        table.add_row(endpoint, *budget_cells(overview.budgets.get(endpoint)))
     return table
+
+
+def told(type_: TypeOverview) -> dict[str, str]:
+    """Say what there is to say of a type, by name."""
+    return {name: text for name, say in _ROWS.items() if (text := say(type_))}
+
+
+def budget_cells(budget: LiveBudget | None) -> tuple[str, str]:
+    """Say how many requests are left, and when the window ends."""
+    if budget is None:
+        return _NOT_KNOWN, ""
+    if budget.seconds_blocked:
+        return "refused by X", clock(budget.seconds_blocked)
+    return f"{budget.remaining} of {budget.limit}", clock(budget.seconds_left)
 
 
 def _slot(type_: TypeOverview) -> str:
@@ -120,14 +134,6 @@ def _queue(queue: QueueOverview) -> str:
     is_old = utc_now() - queue.shown_at >= FRESH
     seen = f", as of {moment(queue.shown_at)}" if is_old else ""
     return (f"{_batches(queue.batches)}, {queue.ids:,} IDs" if queue.batches else "nothing") + seen
-
-
-def _budget(budget: LiveBudget | None) -> tuple[str, str]:
-    if budget is None:
-        return _NOT_KNOWN, ""
-    if budget.seconds_blocked:
-        return "refused by X", clock(budget.seconds_blocked)
-    return f"{budget.remaining} of {budget.limit}", clock(budget.seconds_left)
 
 
 def _ids_of(job: JobOverview) -> str:

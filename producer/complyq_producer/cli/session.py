@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from complyq_config.logging import configure_logging, log_uncaught_exceptions
 from complyq_config.settings import load_settings
 from complyq_producer.client import Producer
+from complyq_producer.tracing import start_exporting
 
 if TYPE_CHECKING:
     from complyq_config.settings import Settings
 
 
 def begin(log_from: str = "ERROR", **overrides: Any) -> Settings:
-    """Read the settings and set up logging.
+    """Read the settings, set up logging, and traces where OTEL_ variables ask for them.
 
     Args:
         log_from: the least severe lines that are written unless COMPLYQ_LOG_LEVEL is set: a command speaks for itself.
@@ -26,6 +27,7 @@ def begin(log_from: str = "ERROR", **overrides: Any) -> Settings:
     asked_for = "log_level" in settings.model_fields_set
     configure_logging(settings.log_format, settings.log_level if asked_for else log_from)
     log_uncaught_exceptions()
+    start_exporting("complyq")
     return settings
 
 

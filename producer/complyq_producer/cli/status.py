@@ -113,6 +113,8 @@ def _lines(one: BatchStatus) -> list[tuple[str, str]]:
         ("deadline", lateness(one) if one.state.is_final else ""),
         ("accepted", moment(one.accepted_at)),
         ("ended", moment(one.ended_at) if one.ended_at else ""),
+        ("events", "some wait to be published" if one.ended_at and not one.published else ""),
+        ("purged", f"{moment(one.purged_at)}: its IDs and results are gone" if one.purged_at else ""),
     ]
 
 

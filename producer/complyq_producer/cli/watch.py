@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from complyq_producer.cli.describing import describe, moved
+from complyq_producer.cli.describing import describe, moment, moved
 from complyq_producer.cli.following import follow, progress_display
 from complyq_producer.cli.options import BatchArgument, JsonOption
 from complyq_producer.cli.output import print_json
@@ -69,6 +69,8 @@ class JsonLines:
 
 def _ending(status: BatchStatus) -> str:
     line = f"Batch {status.batch_id} {describe(status)}"
-    if status.state is BatchState.COMPLETED:
+    if status.purged_at:
+        line += f"\nIts IDs and results were purged on {moment(status.purged_at)}."
+    elif status.state is BatchState.COMPLETED:
         line += f"\nRead them with: complyq results {status.batch_id}"
     return line

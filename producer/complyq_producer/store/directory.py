@@ -9,7 +9,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +50,13 @@ class DirectoryStore:
         with self._translated("write", key), self._staged() as (staged, file):
             shutil.copyfileobj(source, file, _COPY_BYTES)
             return self._publish(staged, file, target)
+
+    def replace(self, key: str, body: bytes) -> None:
+        """Put other content in the place of an object, or create it."""
+        target = self._path(key)
+        with self._translated("write", key), self._staged() as (staged, file):
+            file.write(body)
+            self._publish(staged, file, target, self._exchange)
 
     def read(self, key: str) -> StoredObject:
         """Return the whole object, or raise ObjectNotFoundError."""
@@ -121,10 +128,12 @@ class DirectoryStore:
         finally:
             staged.unlink(missing_ok=True)
 
-    def _publish(self, staged: Path, file: BinaryIO, target: Path) -> bool:
+    def _publish(
+        self, staged: Path, file: BinaryIO, target: Path, place: Callable[[Path, Path], bool] | None = None
+    ) -> bool:
         file.flush()
         os.fsync(file.fileno())
-        created = self._link(staged, target)
+        created = (place or self._link)(staged, target)
         self._sync_folders(target.parent)  # also for who came second: he builds on what he found
         return created
 
@@ -135,6 +144,11 @@ class DirectoryStore:
             with suppress(FileNotFoundError):
                 return _link_once(staged, target)
         raise StoreUnavailableError(f"{target.parent} vanishes as often as it is made; does another program clear it?")
+
+    def _exchange(self, staged: Path, target: Path) -> bool:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(target)
+        return True
 
     def _sync_folders(self, folder: Path) -> None:
         """Bring the entries of all folders to the disk: who made one meanwhile may not have done so yet."""

@@ -48,6 +48,14 @@ class MemoryStore:
         """Create the object from the file's position to its end unless the key exists."""
         return self.create(key, source.read())
 
+    def replace(self, key: str, body: bytes) -> None:
+        """Put other content in the place of an object, or create it."""
+        check_key(key)
+        with self._lock:
+            if key not in self._objects:
+                insort(self._keys, key)
+            self._objects[key] = StoredObject(bytes(body), self._clock())
+
     def read(self, key: str) -> StoredObject:
         """Return the whole object, or raise ObjectNotFoundError."""
         stored = self._objects.get(check_key(key))

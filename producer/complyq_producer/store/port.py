@@ -32,7 +32,7 @@ class StoredObject:
 
 
 class ObjectStore(Protocol):
-    """A place for objects that are created once and never changed.
+    """A place for objects that are created once and never changed, but for what is purged.
 
     Keys are relative paths of segments of `[A-Za-z0-9._-]`; no key is the folder of another. A malformed key raises
     ValueError. Every method may raise StoreUnavailableError. One store may be used by many threads at once.
@@ -51,6 +51,13 @@ class ObjectStore(Protocol):
         """Create the object from a seekable file's position to its end unless the key exists; see `create`.
 
         The file is never held whole in memory. Its position afterwards is not defined.
+        """
+        ...
+
+    def replace(self, key: str, body: bytes) -> None:
+        """Put other content in the place of an object, whole or not at all, or create it.
+
+        Only for taking out of facts what must be forgotten: nobody may come to another conclusion from the new content.
         """
         ...
 

@@ -88,6 +88,11 @@ class S3Store:
         source.seek(start)
         return self.create(key, source.read(size))
 
+    def replace(self, key: str, body: bytes) -> None:
+        """Put other content in the place of an object, or create it."""
+        with translated("replace", self.url(key)):
+            self._client().put_object(Bucket=self._bucket, Key=self._name(key), Body=body, ContentMD5=_md5(body))
+
     def read(self, key: str) -> StoredObject:
         """Return the whole object, or raise ObjectNotFoundError."""
         fetched = self._fetch(key, 0, None)

@@ -141,7 +141,8 @@ def _strikes(armed: Armed, reached: Reached, log: BinaryIO) -> bool:
 
 
 def _decode(lines: bytes) -> list[Reached]:
-    return msgspec.json.Decoder(Reached).decode_lines(lines)
+    whole = lines[: lines.rfind(b"\n") + 1]  # another process may just be writing the last one
+    return msgspec.json.Decoder(Reached).decode_lines(whole)
 
 
 @contextmanager

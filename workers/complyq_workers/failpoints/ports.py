@@ -115,6 +115,7 @@ STEPS = frozenset(
 STORE: Effects = {
     "create": _by_key("create"),
     "create_from": _by_key("create_from"),
+    "replace": _by_key("replace"),
     "delete": _by_key("delete"),
     "verify": _plain("store.verify"),
     "read": None,
@@ -138,13 +139,20 @@ COORDINATION: Effects = {
     "show_job": _plain("coordination.show_job"),
     "show_queue": _plain("coordination.show_queue"),
     "note_duration": _plain("coordination.note_duration"),
-    "count": _plain("coordination.count"),
+    "show_unsettled": _plain("coordination.show_unsettled"),
     "seconds_until_due": None,
     "is_idle": None,
     "budgets": None,
     "durations": None,
     "slot_holder": None,
+    "show_backlog": _plain("coordination.show_backlog"),
+    "count": None,  # told with the end of a step
+    "observe": None,
     "counted": None,
+    "unsettled": None,
+    "show_alive": None,  # by a worker's main process, which runs no step
+    "alive": None,
+    "backlog": None,
 }
 X: Effects = {
     "create_job": _plain("x.create_job"),
@@ -163,4 +171,6 @@ TRANSPORT: Effects = {
 EVENTS: Effects = {
     "publish": _event,
     "verify": None,  # proves, and leaves nothing behind
+    "backlog": None,
+    "life": _plain("events.life"),
 }

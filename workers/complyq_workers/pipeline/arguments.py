@@ -8,11 +8,13 @@ import msgspec
 
 from complyq_config.errors import ComplyqError
 from complyq_producer import task_names
-from complyq_producer.model import BatchId, ComplianceType
+from complyq_producer.model import BatchId, ComplianceType, ReplayId
 from complyq_workers.pipeline.step import Hint
 
 _PlanNumber = Annotated[int, msgspec.Meta(ge=1, le=99_999_999)]  # eight digits, as in the keys of the store
-_BatchId = Annotated[BatchId, msgspec.Meta(pattern=r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
+_UUID = msgspec.Meta(pattern=r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_BatchId = Annotated[BatchId, _UUID]
+_ReplayId = Annotated[ReplayId, _UUID]
 
 ARGUMENTS: dict[str, Any] = {
     task_names.PLAN: tuple[ComplianceType],
@@ -23,6 +25,8 @@ ARGUMENTS: dict[str, Any] = {
     task_names.COLLECT_JOB: tuple[ComplianceType, _PlanNumber],
     task_names.PUBLISH_BATCH: tuple[_BatchId],
     task_names.SWEEP: tuple[()],
+    task_names.REPLAY: tuple[_ReplayId],
+    task_names.PURGE: tuple[()],
 }
 """The tasks that exist, and what each is told."""
 

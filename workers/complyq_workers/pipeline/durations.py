@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from complyq_producer.estimates import Expectation, JobDuration, expect
+from complyq_workers.coordination import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,7 @@ def learn(ports: Ports, job: JobView) -> None:
     duration = _duration(job)
     if duration:
         ports.coordination.note_duration(job.keys.type, duration)
+        ports.coordination.observe(Histogram.JOB, job.keys.type, duration.most)
 
 
 def durations_of(ports: Ports, type_: ComplianceType) -> list[JobDuration]:

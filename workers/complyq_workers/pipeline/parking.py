@@ -14,6 +14,7 @@ import structlog
 from complyq_producer import task_names
 from complyq_producer.facts import PARKED, Parked
 from complyq_producer.model import RemoteId
+from complyq_workers.coordination import Counter
 from complyq_workers.pipeline.creating import remote_name, seconds_unanswered
 from complyq_workers.pipeline.finishing import cancel_remote, finish, leave_uncollected, record_attempts, settle_alone
 from complyq_workers.pipeline.hints import TASK_OF_PHASE, publish_hint
@@ -40,8 +41,8 @@ def park_job(ports: Ports, job: JobView, task: str, starts: int) -> Outcome | No
     if job.parked or TASK_OF_PHASE.get(job.phase) != task:
         return None
     number = job.keys.plan_number
-    parked, _ = ports.facts.create(job.keys.parked, _parked(ports, str(number), number, task, starts))
-    log.error("step_parked", step=parked.step, type=job.keys.type, plan=number, starts=parked.starts)
+    parked, ours = ports.facts.create(job.keys.parked, _parked(ports, str(number), number, task, starts))
+    _say(ports, parked, ours=ours, type=job.keys.type, plan=number)
     return done(Hint(task_names.POLL_JOB, (str(job.keys.type), number)))
 
 
@@ -51,8 +52,9 @@ def park_publishing(ports: Ports, batch_id: BatchId, starts: int) -> Outcome | N
     if view is None or view.published or view.parked_publishing(ports.clock.now()):
         return None
     name = f"publish-{1 + sum(fact.plan is None for fact in view.parked.values())}"
-    parked, _ = ports.facts.create(view.keys.parked(name), _parked(ports, name, None, task_names.PUBLISH_BATCH, starts))
-    log.error("step_parked", step=parked.step, batch=batch_id, starts=parked.starts)
+    fact = _parked(ports, name, None, task_names.PUBLISH_BATCH, starts)
+    parked, ours = ports.facts.create(view.keys.parked(name), fact)
+    _say(ports, parked, ours=ours, batch=batch_id)
     return done(publish_hint(batch_id))  # an event says so
 
 
@@ -71,6 +73,12 @@ def see_off(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     if _is_over(ports, job, listing):
         return finish(ports, job, PARKED, error=reason)
     return again(wait_since(job.parked.recorded_at, ports.clock.now(), ports.limits), *settle_alone(job))
+
+
+def _say(ports: Ports, parked: Parked, *, ours: bool, **what: object) -> None:
+    log.error("step_parked", step=parked.step, starts=parked.starts, **what)
+    if ours:
+        ports.coordination.count(Counter.STEPS_PARKED, parked.step)
 
 
 def _parked(ports: Ports, name: str, plan: int | None, task: str, starts: int) -> Parked:

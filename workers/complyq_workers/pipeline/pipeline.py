@@ -15,9 +15,12 @@ from complyq_workers.pipeline.parking import park_job, park_publishing
 from complyq_workers.pipeline.planning import plan
 from complyq_workers.pipeline.polling import poll
 from complyq_workers.pipeline.publishing import publish
+from complyq_workers.pipeline.purging import purge
+from complyq_workers.pipeline.replaying import replay
 from complyq_workers.pipeline.step import MAX_STARTS, Hint, Outcome, run_step
 from complyq_workers.pipeline.sweeping import sweep
 from complyq_workers.pipeline.uploading import upload
+from complyq_workers.tracing import traced, work_on_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +36,10 @@ if TYPE_CHECKING:
 STEPS: dict[str, Callable[..., Outcome]] = {
     task_names.PLAN: plan,
     task_names.SWEEP: sweep,
+    task_names.REPLAY: replay,
+    task_names.PURGE: purge,
 }
-"""Steps that everything depends on, so that they are never parked."""
+"""Steps that are about no one job or batch, so that they are never parked."""
 JOB_STEPS: dict[str, JobStep] = {
     task_names.MERGE_JOB: merge,
     task_names.CREATE_JOB: create,
@@ -56,7 +61,8 @@ class Pipeline:
         Raises:
             MalformedHintError: if no step can be meant by it.
         """
-        return run_step(self.ports, hint, self._action(hint))
+        with traced(hint.task):
+            return run_step(self.ports, hint, self._action(hint))
 
     def _action(self, hint: Hint) -> Action:
         arguments = arguments_of(hint)
@@ -70,6 +76,8 @@ class Pipeline:
         def act(lease: StepLease, starts: int) -> Outcome:
             # The facts are read under the lease: what was true when the hint was sent may have changed.
             job = self.ports.ledger.job(type_, number)
+            if job.plan:
+                work_on_job(job.plan)
             with structlog.contextvars.bound_contextvars(job=job.plan.job_id if job.plan else None):
                 parked = park_job(self.ports, job, task, starts) if starts > MAX_STARTS else None
                 return parked or JOB_STEPS[task](self.ports, job, lease)

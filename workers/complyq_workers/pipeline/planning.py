@@ -22,6 +22,7 @@ from complyq_workers.pipeline.queue_display import is_queue_shown, show_queue
 from complyq_workers.pipeline.step import Hint, Outcome, again, done
 from complyq_workers.planner import LOOK_AT_ONCE, Candidates, Draft, Rules, decide_next, next_number
 from complyq_workers.ranking import ranked
+from complyq_workers.tracing import planned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -103,6 +104,7 @@ def _create_plan(ports: Ports, keys: JobKeys, draft: Draft) -> tuple[Plan, bool]
         count=draft.count,
         bytes=draft.bytes,
     )
+    fact = msgspec.structs.replace(fact, traceparent=planned(ports, keys.type, fact.number, fact.batch_ids))
     if fact.is_merged:
         fact = msgspec.structs.replace(fact, payload=[keys.payload])
     ports.store.create(keys.marker, b"")

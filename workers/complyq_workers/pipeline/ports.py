@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from complyq_producer.ledger import Ledger
 from complyq_workers.pipeline.known import KnownBatches
+from complyq_workers.pipeline.room import Room
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,11 @@ class Limits:
     lease_seconds: float
     sweep_seconds: float
     results_format: ResultsFormat = "jsonl"
+    events_max_backlog: int = 0
+    """0: publishing never pauses."""
+    events_replay_hours: float = 168.0
+    retention_days: float | None = None
+    """None: nothing is purged."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,11 @@ class Ports:
     def known(self) -> KnownBatches:
         """Remembers what was accepted."""
         return KnownBatches(self.ledger, self.together)
+
+    @cached_property
+    def room(self) -> Room:
+        """Tells whether more events may be put on the results queue."""
+        return Room(self.events, self.clock, self.limits.events_max_backlog)
 
     @property
     def facts(self) -> FactStore:

@@ -56,6 +56,7 @@ def record_results(ports: Ports, job: JobView, stored: Sequence[StoredPart], for
         foreign=foreign,
         remote_id=job.remote_id,
         planned_at=job.plan.recorded_at if job.plan else None,
+        traceparent=job.plan.traceparent if job.plan else None,
     )
     _, ours = ports.facts.create(job.keys.collected, collected)
     if ours:

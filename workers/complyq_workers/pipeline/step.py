@@ -12,10 +12,13 @@ import structlog
 from complyq_config.celery_settings import LONGEST_COUNTDOWN
 from complyq_producer.errors import EventsError, StoreUnavailableError, UnknownSchemaError
 from complyq_workers.coordination import NOT_DUE, CoordinationError
+from complyq_workers.counting import count_failure
 from complyq_workers.download import DownloadInterruptedError
 from complyq_workers.pipeline.lease import LeaseLostError, StepLease
 from complyq_workers.pipeline.remote import BudgetError
+from complyq_workers.pipeline.room import PAUSE_SECONDS, BacklogError
 from complyq_workers.preemption import PreemptedError
+from complyq_workers.tracing import failed
 from complyq_workers.upload import UploadInterruptedError
 from complyq_workers.x import AmbiguousAnswerError, ForbiddenOriginError, UnauthorizedError
 
@@ -164,6 +167,9 @@ def _attempt(coordination: Coordination, name: str, lease: StepLease, action: Ca
     except BudgetError as error:
         log.info("rate_limited", step=name, wait_seconds=error.wait_seconds)
         return _End(again(_spread(error.wait_seconds)))
+    except BacklogError as error:
+        log.warning("publishing_paused", step=name, backlog=error.backlog, max=error.most, seconds=PAUSE_SECONDS)
+        return _End(again(_jittered(PAUSE_SECONDS)))
     except PASSING as error:
         return _End(_after_failure(coordination, name, error))
     except Exception as error:
@@ -172,6 +178,8 @@ def _attempt(coordination: Coordination, name: str, lease: StepLease, action: Ca
 
 
 def _after_failure(coordination: Coordination, name: str, error: Exception) -> Outcome:
+    count_failure(coordination, name, error, PASSING)
+    failed(error)
     failures = coordination.count_failure(name)
     delay = _jittered(min(2.0 ** min(failures - 1, 10), MAX_BACKOFF_SECONDS))
     log.warning("step_postponed", step=name, failures=failures, seconds=round(delay, 1), error=str(error))

@@ -14,8 +14,11 @@ from complyq_producer.ledger import JobPhase
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_workers.pipeline.hints import job_hints, plan_hint, publish_hint
 from complyq_workers.pipeline.looking import look, needs_settling
+from complyq_workers.pipeline.purging import purge_hints
 from complyq_workers.pipeline.queue_display import show_queue
+from complyq_workers.pipeline.replaying import notice_loss, replay_hints
 from complyq_workers.pipeline.step import Hint, Outcome, done
+from complyq_workers.pipeline.unsettled import show_backlog, show_unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,12 +36,15 @@ STAGING_KEPT = timedelta(days=7)
 
 
 def sweep(ports: Ports, lease: StepLease) -> Outcome:
-    """Hint at every open job, and at planning wherever a batch is open; delete abandoned staging."""
+    """Hint at every open job and replay, and at planning wherever a batch is open; delete abandoned staging."""
     hints: list[Hint] = []
     for type_ in ComplianceType:
         hints += _hints_of(ports, type_)
         lease.check()
         _delete_abandoned_staging(ports, type_)
+    show_backlog(ports)
+    notice_loss(ports)
+    hints += replay_hints(ports) + purge_hints(ports)
     # Every worker hints at sweeps; one sweep in each half interval is enough for all.
     ports.coordination.postpone(Hint(task_names.SWEEP).step, ports.limits.sweep_seconds / 2)
     log.debug("swept", hints=len(hints))
@@ -56,14 +62,15 @@ def _hints_of(ports: Ports, type_: ComplianceType) -> Iterator[Hint]:
         yield plan_hint(type_)
     if not marked:
         show_queue(ports, type_, [], [], 0)  # nobody plans now: what was shown last would stand there for an hour
-    yield from _settle_hints(ports, marked)
+    yield from _settle_hints(ports, type_, marked)
 
 
-def _settle_hints(ports: Ports, marked: Sequence[BatchId]) -> list[Hint]:
+def _settle_hints(ports: Ports, type_: ComplianceType, marked: Sequence[BatchId]) -> list[Hint]:
     """Look closely at some of the open batches, in turn: a message about what was decided of one may be lost."""
     begin = int(ports.clock.now().timestamp() / ports.limits.sweep_seconds) * LOOKED_AT % max(1, len(marked))
-    views = look(ports, (*marked[begin:], *marked[:begin])[:LOOKED_AT]).values()
-    return [publish_hint(view.record.batch_id) for view in views if view and needs_settling(ports, view)]
+    views = look(ports, (*marked[begin:], *marked[:begin])[:LOOKED_AT])
+    show_unsettled(ports, type_, marked, views)
+    return [publish_hint(view.record.batch_id) for view in views.values() if view and needs_settling(ports, view)]
 
 
 def _readable_jobs(ports: Ports, type_: ComplianceType) -> Iterator[JobView]:
