@@ -38,7 +38,9 @@ COMMANDS = {
     "release": Listed(
         "Have parked work of a batch tried again, once its cause is mended.", "Batches", f"{_HERE}.release:app"
     ),
-    "replay": Listed("Publish events of batches again, with the ids and the content that they had.", "Batches", f"{_HERE}.replay:app"),
+    "replay": Listed(
+        "Publish events of batches again, with the ids and the content that they had.", "Batches", f"{_HERE}.replay:app"
+    ),
     "listen": Listed("Print the events of the results queue as JSON lines.", "Batches", f"{_HERE}.listen:app"),
     "schemas": Listed("Print the JSON Schemas of the events, one a line.", "Batches", f"{_HERE}.schemas:app"),
     "run": Listed("Do the whole job for one file on this machine alone.", "Without a service", f"{_HERE}.run:app"),
@@ -46,7 +48,9 @@ COMMANDS = {
     "dashboard": Listed(
         "Serve a web page that shows what is going on, until interrupted.", "Service", f"{_HERE}.dashboard:app"
     ),
-    "purge": Listed("Remove IDs and results of batches that ended long ago, for good.", "Service", f"{_HERE}.purge:app"),
+    "purge": Listed(
+        "Remove IDs and results of batches that ended long ago, for good.", "Service", f"{_HERE}.purge:app"
+    ),
     "doctor": Listed("Check every configured part, and say how to mend it.", "Service", f"{_HERE}.doctor:app"),
 }
 JOINED = {
