@@ -33,13 +33,16 @@ def publisher(redis_server: str) -> Iterator[RedisStreamPublisher]:
         yield publisher
 
 
-def test_an_event_that_was_refused_is_published_later(client: redis.Redis, publisher: RedisStreamPublisher) -> None:
+def test_an_event_that_was_refused_is_published_later(redis_server: str, client: redis.Redis) -> None:
     """Redis took the script and not the event: it is not remembered as published."""
-    client.set(NAME, "no stream")
-    with pytest.raises(EventsError):
-        publisher.publish("batch", "batch/0/0", b"{}")
-    client.delete(NAME)
-    assert publisher.publish("batch", "batch/0/0", b"{}")
+    rights = {"enabled": True, "passwords": ["+secret-word"], "keys": ["*"], "categories": ["+@all"]}
+    client.acl_setuser(NAME, **rights, commands=["-xadd"])  # type: ignore[arg-type] # all of these it takes
+    url = redis_server.replace("redis://", f"redis://{NAME}:secret-word@")
+    with closing(RedisStreamPublisher(f"{url}?stream={NAME}", NAME)) as publisher:
+        with pytest.raises(EventsError, match="xadd"):
+            publisher.publish("batch", "batch/0/0", b"{}")
+        client.acl_setuser(NAME, **rights, commands=["+xadd"])  # type: ignore[arg-type] # all of these it takes
+        assert publisher.publish("batch", "batch/0/0", b"{}")
     assert client.xlen(NAME) == 1
 
 

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import io
-import json
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from complyq_producer import task_names
 from complyq_producer.facts import Collected
 from complyq_producer.layout import BatchKeys
+from complyq_producer.results import Result
 from complyq_workers import preemption
 from complyq_workers.download import DownloadCorruptError, DownloadInterruptedError, _Partial, read_announced
 from complyq_workers.results import ResultsUnreadableError
@@ -127,8 +127,8 @@ def test_what_another_worker_stored_is_what_counts(world: QuietWorld) -> None:
     """It stored its results first, and X told it something else: count and checksum are those of the object."""
     batch = world.enqueue()
     world.run_to("finished")
-    line = json.dumps({"id": str(IDS[0]), "type": "tweets", "action": "delete", "reason": "deleted"})
-    stored = gzip.compress(line.encode() + b"\n")
+    line = Result(str(IDS[0]), "tweets", "delete", "deleted").to_json()
+    stored = gzip.compress(line + b"\n")
     world.store.create(BatchKeys(batch.id).results_of(0, 1), stored)
     world.finish(batch.id)
     (part,) = collected(world).parts

@@ -15,6 +15,7 @@ from complyq_producer.dashboard.remembered import Memory, RememberedStore
 from complyq_producer.dashboard.shared import MOST_PAGES, Fragments, Readings, Shared, Streams
 from complyq_producer.dashboard.tally import MOST_PAGES as MOST_PAGES_OF_PARTS
 from complyq_producer.dashboard.tally import Tally, tally_of, total
+from complyq_producer.errors import StoreUnavailableError
 from complyq_producer.facts import Collected, CollectedPage, utc_now
 from complyq_producer.layout import JobKeys
 from complyq_producer.model import BatchId
@@ -256,3 +257,25 @@ def test_a_stream_sends_differences_and_ends_with_the_server() -> None:
         return heard
 
     assert asyncio.run(look()) == [{"a": "1", "b": "1"}, {"a": "2"}]
+
+
+def test_a_stream_goes_on_after_the_store_was_away() -> None:
+    """It says nothing meanwhile, and then what changed."""
+    answers: list[Any] = [{"a": "1"}, StoreUnavailableError("away"), StoreUnavailableError("away"), {"a": "2"}]
+
+    def read() -> Fragments:
+        answer = answers.pop(0) if answers else {"a": "2"}
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+    async def look() -> list[dict[str, str]]:
+        streams, heard = Streams(), []
+        async for sent in streams.follow(Shared(read, 0.0, anyio.CapacityLimiter(1))):
+            if sent.startswith(b"event"):
+                heard.append(json.loads(sent.split(b"data: ")[1]))
+            if len(heard) == 2:
+                streams.close()
+        return heard
+
+    assert asyncio.run(look()) == [{"a": "1"}, {"a": "2"}]

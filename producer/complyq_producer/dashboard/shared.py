@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 import anyio.to_thread
+import structlog
+
+from complyq_config.errors import ComplyqError
+from complyq_config.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 Fragments = dict[str, str]
 """Pieces of HTML by the id of the element that they fill."""
@@ -104,12 +110,21 @@ class Streams:
         begun = spoken = time.monotonic()
         yield b"retry: 2000\n\n"
         while not self._closing.is_set() and time.monotonic() - begun < STREAM_SECONDS:
-            now = await fragments.value()
+            now = await self._read(fragments, sent)
             changed = {name: html for name, html in now.items() if sent.get(name) != html}
             if changed or time.monotonic() - spoken >= SILENT_SECONDS:
                 yield event("fragments", changed)
                 sent, spoken = now, time.monotonic()
             await self._pause(fragments.seconds)
+
+    @staticmethod
+    async def _read(fragments: Shared[Fragments], sent: Fragments) -> Fragments:
+        """Read what there is now; what was sent where it cannot be read: a store that is away for a while ends no stream."""
+        try:
+            return await fragments.value()
+        except ComplyqError as error:
+            log.debug("dashboard_not_refreshed", error=redact(str(error)))
+            return sent
 
     async def _pause(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):

@@ -69,9 +69,11 @@ function show(pieces) {
 function follow() {
   const source = new EventSource(live.dataset.stream);
   source.addEventListener("fragments", (event) => {
+    const pieces = JSON.parse(event.data);
+    if (Object.keys(pieces).length === 0) return; // nothing could be read: else at least the time is another one
     spoken = Date.now();
     tell("live", "live, as of");
-    show(JSON.parse(event.data));
+    show(pieces);
   });
   source.addEventListener("error", () => {
     tell("lost", "connection lost, as of");
