@@ -57,7 +57,7 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             server: S3Server = request.getfixturevalue("s3_server")
             for name, value in server.environment.items():
                 patch.setenv(name, value)
-            url = f"s3://{server.bucket}/listeners"
+            url = f"s3://{server.bucket}/listeners-{uuid4()}"
         with running_simulator() as simulator, inline_workers(open_store(url), simulator, folder) as workers:
             workers.change_limits(events_inline_max=100)
             yield _run(World(workers))

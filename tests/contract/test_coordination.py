@@ -2,13 +2,14 @@
 
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 import pytest
 import redis
 
 from complyq_producer.estimates import JobDuration
-from complyq_producer.live import LiveJob, LivePlace, LiveQueue, RedisLiveView
+from complyq_producer.live import LiveJob, LivePlace, LiveQueue, RedisLiveView, connect_redis
 from complyq_producer.model import BatchId, ComplianceType
 from complyq_producer.redis_keys import RedisKeys
 from complyq_workers.coordination import (
@@ -20,6 +21,7 @@ from complyq_workers.coordination import (
     RedisCoordination,
     Unsettled,
 )
+from complyq_workers.coordination import redis_server as coordination_server
 from support.coordinations import Case
 from support.tcp_proxy import running_tcp_proxy
 
@@ -428,10 +430,11 @@ def test_an_unreachable_redis_is_an_error_of_ours() -> None:
         RedisCoordination("redis://127.0.0.1:1/0", "tests").take_step("a", "b", 1)
 
 
-def test_a_late_answer_is_not_taken_for_the_next_one(redis_server: str) -> None:
+def test_a_late_answer_is_not_taken_for_the_next_one(redis_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis that answers too late is an error of ours; what it said is not heard when something else is asked."""
     with running_tcp_proxy(redis_server) as proxy:
-        coordination = RedisCoordination(f"{proxy.url(redis_server)}?socket_timeout=1", "late")
+        monkeypatch.setattr(coordination_server, "connect_redis", partial(connect_redis, answer_seconds=1))
+        coordination = RedisCoordination(proxy.url(redis_server), "late")
         assert coordination.hold_slot(TWEETS, "1:a", 60) == "1:a"
         proxy.delay(2)
         with pytest.raises(CoordinationError, match="COMPLYQ_REDIS_URL"):

@@ -50,7 +50,9 @@ class Site:
     @contextmanager
     def publisher(self, url: str | None = None) -> Iterator[RabbitEventQueue]:
         """Return a publisher without a record, which publishes as often as it is asked."""
-        with closing(RabbitEventQueue(ExchangeAddress.parse(f"{url or self.url}?exchange={self.exchange}"))) as found:
+        with closing(
+            RabbitEventQueue(ExchangeAddress.parse(f"{url or self.url}?exchange={self.exchange}"), "default")
+        ) as found:
             yield found
 
 
@@ -160,7 +162,10 @@ def test_refusals_say_what_to_mend(
 ) -> None:
     """A wrong password and a missing virtual host are told apart; the password is not shown."""
     address = ExchangeAddress.parse(rabbitmq_server.url_of(user, password, vhost))
-    with closing(RabbitEventQueue(address)) as publisher, pytest.raises(EventsRefusedError, match=hint) as caught:
+    with (
+        closing(RabbitEventQueue(address, "default")) as publisher,
+        pytest.raises(EventsRefusedError, match=hint) as caught,
+    ):
         publisher.verify()
     assert "wrong-password" not in str(caught.value)
 
@@ -188,7 +193,7 @@ def test_the_backlog_is_that_of_the_longest_queue_named(site: Site) -> None:
 
     def backlog(names: str) -> int | None:
         address = ExchangeAddress.parse(f"{site.url}?exchange={site.exchange}{names}")
-        with closing(RabbitEventQueue(address)) as looking:
+        with closing(RabbitEventQueue(address, "default")) as looking:
             return looking.backlog()
 
     with site.publisher() as publisher:
@@ -245,7 +250,9 @@ def test_addresses_are_read_and_wrong_ones_refused() -> None:
     assert address.server.tls == {"server_hostname": None, "ca_certs": "/ca.pem"}
     cluster = ExchangeAddress.parse("amqp://one/v;amqp://two/v?exchange=x")
     assert (cluster.url, cluster.exchange) == ("amqp://one/v;amqp://two/v", "x")
-    assert ExchangeAddress.parse("amqp://host").queues == ("complyq.events.complyq",)
+    assert address.watched("default") == ("a", "b")
+    assert ExchangeAddress.parse("amqp://host").watched("default") == ("complyq.events.complyq",)
+    assert ExchangeAddress.parse("amqp://host").watched("other") == ("complyq.events.complyq@other",)
     assert "u:p" not in repr(address)
     for wrong in ("?exchange=", "?exchnge=x", "?ssl_ca_certs=/ca.pem"):
         with pytest.raises(Exception, match="COMPLYQ_EVENTS_URL") as caught:

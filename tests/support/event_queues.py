@@ -216,7 +216,7 @@ def _exchange(redis_url: str, server: RabbitServer) -> Iterator[EventQueuePlace]
         group = queue_of(exchange, group_name(DEFAULT_GROUP, name))
         taken = _Taken(take)
         yield EventQueuePlace(
-            url=f"{server.url}?exchange={exchange}&queue={group}",
+            url=f"{server.url}?exchange={exchange}",
             server=server.url,
             redis_url=redis_url,
             namespace=name,

@@ -14,7 +14,7 @@ from complyq_config.settings import load_settings
 from complyq_producer.listening import StreamAddress
 from complyq_producer.live import connect_redis
 
-SENTINELS = "sentinel://user:p%40ss@one,[::1]:26380/3?master=main&sentinel_password=theirs"
+SENTINELS = "sentinel://user:p%40ss@one,two:26380/3?master=main&sentinel_password=theirs"
 
 
 def arguments(url: str) -> dict[str, Any]:
@@ -46,14 +46,14 @@ def test_tls_checks_the_server_unless_told_otherwise() -> None:
 def test_sentinels_are_told_apart_from_the_server() -> None:
     """The login in the URL is the server's; a password of the Sentinels stands among the options."""
     address = RedisAddress.parse(SENTINELS)
-    assert address.sentinels == (("one", 26379), ("::1", 26380))
+    assert address.sentinels == (("one", 26379), ("two", 26380))
     assert address.login == {"db": 3, "username": "user", "password": "p@ss"}
     assert address.sentinel_login == {"password": "theirs"}
     pool: Any = connect_redis(SENTINELS).connection_pool
     assert pool.service_name == "main"
     assert pool.connection_kwargs["password"] == "p@ss"
     (first, second) = (each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels)
-    assert (first["host"], second["host"]) == ("one", "::1")
+    assert (first["host"], second["host"]) == ("one", "two")
     assert first["password"] == "theirs"
 
 

@@ -9,7 +9,7 @@ from complyq_config.amqp_address import AMQP_SCHEMES, AmqpAddress
 from complyq_config.errors import ConfigurationError
 from complyq_config.redis_address import REDIS_SCHEMES, RedisAddress
 from complyq_config.settings import DEFAULT_STREAM
-from complyq_producer.listening.groups import DEFAULT_GROUP
+from complyq_producer.listening.groups import DEFAULT_GROUP, group_name
 
 _STREAM_SCHEMES = REDIS_SCHEMES | {"unix"}
 _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,80}|[A-Za-z0-9_-]{1,75}\.fifo")
@@ -86,7 +86,7 @@ class ExchangeAddress:
     Attributes:
         server: where RabbitMQ is.
         exchange: the name of the exchange.
-        queues: those whose length tells how many events wait.
+        queues: those named in the URL, whose length tells how many events wait; see `watched`.
     """
 
     server: AmqpAddress
@@ -105,13 +105,16 @@ class ExchangeAddress:
             server = AmqpAddress.parse(";".join(nodes))
         except ValueError as error:
             raise _wrong(f"{error}; beside exchange and queue.") from None
-        queues = options.get("queue", queue_of(exchange, DEFAULT_GROUP))
-        return cls(server, exchange, tuple(filter(None, queues.split(","))))
+        return cls(server, exchange, tuple(filter(None, options.get("queue", "").split(","))))
 
     @property
     def url(self) -> str:
         """The URLs of the server's nodes, which may hold a password, as kombu reads them."""
         return self.server.kombu_url(self.server.nodes[0].scheme)
+
+    def watched(self, namespace: str) -> tuple[str, ...]:
+        """Name the queues whose length counts: those of the URL, or else that of the installation's usual listeners."""
+        return self.queues or (queue_of(self.exchange, group_name(DEFAULT_GROUP, namespace)),)
 
     def __str__(self) -> str:
         return f"exchange {self.exchange}"

@@ -23,7 +23,7 @@ def open_publisher(settings: Settings) -> EventPublisher:
     if isinstance(address, ExchangeAddress):
         from complyq_workers.events.rabbitmq import RabbitEventQueue  # noqa: PLC0415
 
-        queue: EventQueue = RabbitEventQueue(address)
+        queue: EventQueue = RabbitEventQueue(address, settings.namespace)
     else:
         from complyq_workers.events.sqs import SqsEventQueue  # noqa: PLC0415
 

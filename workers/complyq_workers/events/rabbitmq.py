@@ -36,8 +36,9 @@ _CONTENT_TYPE = "application/cloudevents+json"
 class RabbitEventQueue:
     """Implements `EventQueue`. An event is published when RabbitMQ confirmed it and no event of an unbound queue."""
 
-    def __init__(self, address: ExchangeAddress) -> None:
+    def __init__(self, address: ExchangeAddress, namespace: str) -> None:
         self._address = address
+        self._watched = address.watched(namespace)
         self._of_process: dict[int, _Line] = {}
 
     def send(self, batch_id: str, event_id: str, body: bytes) -> None:  # noqa: ARG002 - the port's argument
@@ -52,9 +53,9 @@ class RabbitEventQueue:
             prove_publishing(connection, self._address)
 
     def backlog(self) -> int | None:
-        """Count the messages on the queues that the address names; None where there is none of them."""
+        """Count the messages on the longest queue of those that are watched; None where there is none of them."""
         with self._line() as sender, translated("look at", self._address):
-            lengths = [length_of(sender.connection, queue) for queue in self._address.queues]
+            lengths = [length_of(sender.connection, queue) for queue in self._watched]
         known = [length for length in lengths if length is not None]
         return max(known) if known else None
 

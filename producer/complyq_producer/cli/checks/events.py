@@ -31,7 +31,7 @@ def check_events(settings: Settings) -> Iterator[Finding]:
         if isinstance(address, SqsAddress):
             yield from _sqs(address, settings)
         elif isinstance(address, ExchangeAddress):
-            yield from _exchange(address)
+            yield from _exchange(address, settings.namespace)
         else:
             yield from _stream(address)
     except (EventsError, ConfigurationError) as error:
@@ -75,12 +75,12 @@ def _sqs(address: SqsAddress, settings: Settings) -> Iterator[Finding]:
         yield warning("Results retention", f"{address} keeps messages for {hours:,.0f} hours", mend)
 
 
-def _exchange(address: ExchangeAddress) -> Iterator[Finding]:
+def _exchange(address: ExchangeAddress, namespace: str) -> Iterator[Finding]:
     from complyq_producer.listening import rabbitmq_connection as rabbitmq  # noqa: PLC0415 - kombu takes long to import
 
     with rabbitmq.translated("publish to", address), rabbitmq.connect(address) as connection:
         rabbitmq.prove_publishing(connection, address)
-        lengths = {queue: rabbitmq.length_of(connection, queue) for queue in address.queues}
+        lengths = {queue: rabbitmq.length_of(connection, queue) for queue in address.watched(namespace)}
     known = {queue: length for queue, length in lengths.items() if length is not None}
     where = redact(f"{address} at {address.url}")
     if known:
