@@ -76,6 +76,17 @@ def test_the_dashboard_names_only_metrics_that_there_are() -> None:
     assert families - {re.sub(r"_bucket$", "", name) for name in shown} == set()
 
 
+def test_the_dashboard_asks_what_prometheus_understands(tmp_path: Path) -> None:
+    """A panel with a slip in its expression shows nothing but an error."""
+    targets = [target for panel in dashboard()["panels"] for target in panel.get("targets", ())]
+    asked = [target["expr"].replace("$__rate_interval", "5m") for target in targets]
+    rules = [{"record": f"asked_{number}", "expr": expression} for number, expression in enumerate(asked)]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": rules}]}))
+    command = [needs("promtool"), "check", "rules", str(tmp_path / "rules.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_every_metric_is_explained() -> None:
     """In the table of metrics."""
     explained = OPERATIONS.read_text()
