@@ -55,10 +55,12 @@ def done(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
             patch.delenv(name, raising=False)
         for name, value in {**s3_server.environment, "AWS_PAGER": ""}.items():
             patch.setenv(name, value)
+        aws = Aws(s3_server.bucket)
+        aws("s3", "rm", "--recursive", f"s3://{aws.bucket}/{PREFIX}/")  # other modules' tests may come in between
         with _world(f"s3://{s3_server.bucket}/{PREFIX}", tmp_path_factory.mktemp("spool")) as world:
             batch = world.producer.enqueue(IDS.tolist(), "tweets", key="seen by aws")
             world.finish(batch.id)
-            yield Aws(s3_server.bucket), world.events()[-1]["data"]
+            yield aws, world.events()[-1]["data"]
 
 
 @contextmanager
