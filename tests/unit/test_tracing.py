@@ -1,5 +1,6 @@
 """Traces where somebody traces, and nothing at all where nobody does."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,11 @@ with span("complyq.enqueue") as traceparent:
     assert traceparent is None
 assert not [name for name in sys.modules if name.startswith("opentelemetry")]
 """
+
+
+def without_variables() -> dict[str, str]:
+    """Return the environment of these tests without OpenTelemetry's variables."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
 
 
 @pytest.fixture
@@ -56,7 +62,7 @@ def test_the_standard_variables_say_whether_traces_are_sent(environment: dict[st
 
 def test_who_does_not_trace_imports_nothing_for_it() -> None:
     """Neither a service nor a worker; installed or not."""
-    subprocess.run([sys.executable, "-c", UNTRACED], check=True, timeout=60, env={"PATH": ""})
+    subprocess.run([sys.executable, "-c", UNTRACED], check=True, timeout=60, env=without_variables())
 
 
 def test_where_the_extra_is_missing_work_goes_on() -> None:
@@ -64,7 +70,7 @@ def test_where_the_extra_is_missing_work_goes_on() -> None:
     without = "import sys; sys.modules['opentelemetry'] = None\n" + UNTRACED.replace(
         '.startswith("opentelemetry")', " is None"
     )
-    environment = {"PATH": "", **ENDPOINT}
+    environment = {**without_variables(), **ENDPOINT}
     done = subprocess.run(
         [sys.executable, "-c", without], capture_output=True, text=True, timeout=60, env=environment, check=True
     )
