@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import io
+import os
+import signal
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +17,10 @@ from complyq_producer.layout import BatchKeys
 from complyq_producer.results import Result
 from complyq_workers import preemption
 from complyq_workers.download import DownloadCorruptError, DownloadInterruptedError, _Partial, read_announced
-from complyq_workers.results import ResultsUnreadableError
+from complyq_workers.results import Helper, ResultsUnreadableError
+from complyq_workers.results import helper as helping
 from complyq_workers.results.answer import Reader, read_blocks
+from complyq_workers.results.answer_rows import Told
 from complyq_workers.results.kinds import Kinds
 from complyq_workers.results.shapes import Shapes
 from complyq_workers.x.messages import Reply, Request
@@ -135,6 +139,54 @@ def test_what_another_worker_stored_is_what_counts(world: QuietWorld) -> None:
     assert (part.sha256, part.bytes, part.count) == (hashlib.sha256(stored).hexdigest(), len(stored), 1)
     (told, _) = world.events()
     assert [result["id"] for result in told["data"]["results"]] == [str(IDS[0])]
+
+
+@pytest.fixture
+def willing(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have a second process help with any answer, and tell how large each was that one was started for."""
+    started: list[int] = []
+    expect = Helper.expect
+
+    def noted(helper: Helper, answer_bytes: int) -> None:
+        if not helper.is_there:
+            started.append(answer_bytes)
+        expect(helper, answer_bytes)
+
+    monkeypatch.setattr(helping, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(helping, "_processors", lambda: 2)
+    monkeypatch.setattr(Helper, "expect", noted)
+    return started
+
+
+def test_a_process_that_helps_and_dies_is_done_without(
+    world: QuietWorld, willing: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be memory that was short, and would be each time: the step ends all the same, with the same results."""
+    exchange = Helper.exchange
+
+    def dead(helper: Helper, told: Told) -> Told:
+        assert helper._process is not None
+        os.kill(helper._process.pid, signal.SIGKILL)
+        return exchange(helper, told)
+
+    monkeypatch.setattr(Helper, "exchange", dead)
+    batch = world.enqueue()
+    world.finish(batch.id)
+    assert len(willing) == 1
+    assert collected(world).available
+    assert world.transport.asked.count("download") == 2
+
+
+def test_who_crashed_before_works_alone(world: QuietWorld, willing: list[int]) -> None:
+    """Two processes take more memory than one, and a crash may have been for want of it."""
+    batch = world.enqueue()
+    world.run_to("finished")
+    step = f"collect_job:tweets:{world.job().keys.plan_number}"
+    assert world.ports.coordination.take_step(step, "died", 1.0) == 1
+    world.world.pass_time(2.0)
+    world.finish(batch.id)
+    assert collected(world).available
+    assert willing == []
 
 
 def test_damaged_results_are_asked_for_again_and_then_given_up(world: QuietWorld) -> None:

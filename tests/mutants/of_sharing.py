@@ -10,6 +10,22 @@ SAME = f"{OF_HELPER}::test_two_processes_give_what_one_gives"
 
 SHARING = (
     Mutant(
+        name="sharing: after a crash",
+        protects="a process that crashed while another one helped does not try the same again and again",
+        file=f"{WORKERS}/pipeline/collecting.py",
+        old="    if lease.starts <= 1:\n",
+        new="    if lease:\n",
+        tests=("integration/test_guards_of_results.py::test_who_crashed_before_works_alone",),
+    ),
+    Mutant(
+        name="sharing: alone after a failure",
+        protects="a job is collected though no second process can live beside the first",
+        file=f"{WORKERS}/pipeline/collecting.py",
+        old="                if not helper.is_there:\n",
+        new="                if helper:\n",
+        tests=("integration/test_guards_of_results.py::test_a_process_that_helps_and_dies_is_done_without",),
+    ),
+    Mutant(
         name="sharing: all rows",
         protects="no line is lost between two processes",
         file=f"{RESULTS}/collection.py",

@@ -34,6 +34,7 @@ from complyq_workers.pipeline.storing import DifferentResultsError, store_part
 from complyq_workers.pipeline.windows import results_are_gone
 from complyq_workers.results import (
     AnswerRows,
+    ChildError,
     Helper,
     PartUnreadableError,
     ResultsUnreadableError,
@@ -109,7 +110,7 @@ def _download(ports: Ports, job: JobView, url: str, into: Path, watch: Progress)
     log.info("results_downloaded", bytes=downloaded.bytes, crc32c_verified=downloaded.crc32c_verified)
 
 
-def _watch(ports: Ports, lease: StepLease, helper: Helper) -> Progress:
+def _watch(ports: Ports, lease: StepLease, helper: Helper | None) -> Progress:
     """Stop a download that does not get through while the lease is kept; said so, it is tried a few times only.
 
     Who is to help with a large answer gets ready meanwhile.
@@ -118,7 +119,8 @@ def _watch(ports: Ports, lease: StepLease, helper: Helper) -> Progress:
 
     def watch(done: int, total: int | None) -> None:
         lease.check()
-        helper.expect(total or done)
+        if helper:
+            helper.expect(total or done)
         if ports.clock.monotonic() > deadline:
             raise DownloadTooSlowError(f"{done} of {total or 'an unknown number of'} bytes came in {STEP_SECONDS} s")
 
@@ -141,9 +143,27 @@ def _download_url(ports: Ports, job: JobView) -> str:
 
 
 def _take_apart(ports: Ports, job: JobView, plan: Plan, folder: Path, lease: StepLease) -> Collection:
+    """Take X's answer apart, with another process if it is large; alone where that failed, or where this one crashed before.
+
+    Memory that is enough for one process may be too little for two.
+    """
+    if lease.starts <= 1:
+        with closing(Helper(job.keys.type, folder)) as helper:
+            try:
+                return _collected(ports, job, plan, folder, lease, helper)
+            except ChildError as error:
+                if not helper.is_there:
+                    raise
+                log.warning("collected_alone", plan=job.keys.plan_number, error=str(error))
+    return _collected(ports, job, plan, folder, lease, None)
+
+
+def _collected(
+    ports: Ports, job: JobView, plan: Plan, folder: Path, lease: StepLease, helper: Helper | None
+) -> Collection:
     """Download and read X's answer, while the IDs are read that were asked for, and give each part its own."""
     url, parts = _download_url(ports, job), part_ids(ports, plan)
-    with closing(AnswerRows(job.keys.type, folder)) as answer, closing(Helper(job.keys.type, folder)) as helper:
+    with closing(AnswerRows(job.keys.type, folder)) as answer:
         works: list[Callable[[], IdIndex | None]] = [
             partial(_read_answer, ports, job, url, answer, folder / "answer.jsonl", lease, helper),
             partial(index_ids, parts, folder, together=ports.together, beat=lease.check),
@@ -161,7 +181,7 @@ def _take_apart(ports: Ports, job: JobView, plan: Plan, folder: Path, lease: Ste
 
 
 def _read_answer(
-    ports: Ports, job: JobView, url: str, answer: AnswerRows, into: Path, lease: StepLease, helper: Helper
+    ports: Ports, job: JobView, url: str, answer: AnswerRows, into: Path, lease: StepLease, helper: Helper | None
 ) -> None:
     _download(ports, job, url, into, _watch(ports, lease, helper))
     read_answer(answer, into, helper=helper, beat=lease.check)

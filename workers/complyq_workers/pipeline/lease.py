@@ -45,6 +45,8 @@ class StepLease:
         self._seconds = seconds
         self._nonce = uuid_utils.uuid4().hex
         self._ends = clock.monotonic() + LONGEST_SECONDS
+        self.starts = 0
+        """How often the step was begun without coming to an end, this time included; 0 before it is taken."""
         self._lost = False
         self._sure_until = 0.0
         self._had_gap = False
@@ -59,6 +61,7 @@ class StepLease:
         asked_at = self._clock.monotonic()
         starts = self._coordination.take_step(self.name, self._nonce, self._seconds, due_within=due_within)
         if starts > 0:
+            self.starts = starts
             self._sure_until = asked_at + self._seconds
         return starts
 

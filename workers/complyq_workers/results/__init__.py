@@ -1,6 +1,7 @@
 """From X's answer to stored results: read each line, sort, give each part its own, count."""
 
 from complyq_workers.results.answer_rows import AnswerRows
+from complyq_workers.results.child import ChildError
 from complyq_workers.results.collection import Collection, collect, index_ids, read_answer
 from complyq_workers.results.errors import PartMissingError, PartUnreadableError, ResultsUnreadableError
 from complyq_workers.results.finishing import PartFiles, ResultsFile
@@ -11,6 +12,7 @@ from complyq_workers.results.summary import HashedStream, PartSummary, count_lin
 
 __all__ = [
     "AnswerRows",
+    "ChildError",
     "Collection",
     "HashedStream",
     "Helper",
