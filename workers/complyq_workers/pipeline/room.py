@@ -10,13 +10,11 @@ if TYPE_CHECKING:
     from complyq_workers.clock import Clock
     from complyq_workers.events import EventPublisher
 
-PAUSE_SECONDS = 15.0
-"""A step that found no room comes back after this time."""
 _FRESH_SECONDS = 1.0
 
 
 class BacklogError(ComplyqError):
-    """So many events wait for listeners that none is added for now. The step ends and comes back; nothing is lost."""
+    """So many events wait for listeners that none is added for now. The step ends, and a later sweep finds it; nothing is lost."""
 
     def __init__(self, backlog: int, most: int) -> None:
         super().__init__(f"{backlog} events wait for listeners, {most} may (COMPLYQ_EVENTS_MAX_BACKLOG)")

@@ -16,7 +16,7 @@ from complyq_workers.counting import count_failure
 from complyq_workers.download import DownloadInterruptedError
 from complyq_workers.pipeline.lease import LeaseLostError, StepLease
 from complyq_workers.pipeline.remote import BudgetError
-from complyq_workers.pipeline.room import PAUSE_SECONDS, BacklogError
+from complyq_workers.pipeline.room import BacklogError
 from complyq_workers.preemption import PreemptedError
 from complyq_workers.tracing import failed
 from complyq_workers.upload import UploadInterruptedError
@@ -168,8 +168,9 @@ def _attempt(coordination: Coordination, name: str, lease: StepLease, action: Ca
         log.info("rate_limited", step=name, wait_seconds=error.wait_seconds)
         return _End(again(_spread(error.wait_seconds)))
     except BacklogError as error:
-        log.warning("publishing_paused", step=name, backlog=error.backlog, max=error.most, seconds=PAUSE_SECONDS)
-        return _End(again(_jittered(PAUSE_SECONDS)))
+        # However many batches wait, so many of them are begun again as a sweep looks at, and not each by itself.
+        log.warning("publishing_paused", step=name, backlog=error.backlog, max=error.most)
+        return _End(done())
     except PASSING as error:
         return _End(_after_failure(coordination, name, error))
     except Exception as error:
