@@ -87,7 +87,7 @@ def test_missing_credentials_and_region_are_told(server: SqsServer, monkeypatch:
         SqsEventQueue(SqsAddress("q")).verify()
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(EventsRefusedError, match="AWS_REGION"):
+    with pytest.raises(EventsRefusedError, match="AWS_DEFAULT_REGION"):
         SqsEventQueue(SqsAddress("q")).verify()
 
 

@@ -34,7 +34,7 @@ _PERMISSIONS = (
     "allow sqs:GetQueueUrl, sqs:GetQueueAttributes and, to workers, sqs:SendMessage, to listeners sqs:ReceiveMessage, "
     "sqs:DeleteMessage and sqs:ChangeMessageVisibility"
 )
-_NO_QUEUE = "create the queue, or correct COMPLYQ_EVENTS_URL and AWS_REGION"
+_NO_QUEUE = "create the queue, or correct COMPLYQ_EVENTS_URL and AWS_DEFAULT_REGION"
 _REFUSALS = {
     "AWS.SimpleQueueService.NonExistentQueue": _NO_QUEUE,
     "QueueDoesNotExist": _NO_QUEUE,
@@ -141,7 +141,7 @@ def _translation(error: BotoCoreError | ClientError, what: str) -> EventsError:
     if isinstance(error, ClientError):
         return _answered(error, what)
     if isinstance(error, NoRegionError):
-        return EventsRefusedError(f"{what}: {error}; set AWS_REGION")
+        return EventsRefusedError(f"{what}: {error}; set AWS_DEFAULT_REGION")
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return EventsRefusedError(f"{what}: {error}; {_CREDENTIALS}")
     return EventsError(f"{what}: {error}; check the network and AWS_ENDPOINT_URL")

@@ -20,8 +20,8 @@ _HINTS = {
     "SignatureDoesNotMatch": _CREDENTIALS,
     "ExpiredToken": "renew the AWS credentials",
     "RequestTimeTooSkewed": "set this machine's clock",
-    "PermanentRedirect": "set AWS_REGION to the bucket's region",
-    "AuthorizationHeaderMalformed": "set AWS_REGION to the bucket's region",
+    "PermanentRedirect": "set AWS_DEFAULT_REGION to the bucket's region",
+    "AuthorizationHeaderMalformed": "set AWS_DEFAULT_REGION to the bucket's region",
 }
 
 
