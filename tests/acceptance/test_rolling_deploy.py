@@ -54,7 +54,7 @@ def received(simulator: Simulator) -> int:
 @on_both_brokers
 def test_an_upload_checkpoints_and_another_worker_goes_on(start: Start) -> None:
     """A slow upload that cannot end in time is handed over at the server's offset, before its worker is cut off."""
-    running, simulator = start(grace_seconds=6)
+    running, simulator = start(grace_seconds=12)
     simulator.arm({"on": "upload", "fault": "throttle", "bytes_per_second": 500_000, "times": 1})
     old = running.start_worker()
     batch = running.producer().enqueue(MANY_POSTS, "tweets")

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mutants.listed import MUTANTS
@@ -101,7 +102,8 @@ def _table(mutants: Sequence[Mutant], verdicts: dict[str, Verdict]) -> Table:
     table = Table("mutant", "noticed by", "seconds")
     for mutant in mutants:
         verdict = verdicts[mutant.name]
-        table.add_row(mutant.name, verdict.test.removeprefix("tests/") or verdict.fate, f"{verdict.seconds:.1f}")
+        noticed_by = verdict.test.removeprefix("tests/") or verdict.fate
+        table.add_row(escape(mutant.name), escape(noticed_by), f"{verdict.seconds:.1f}")
     return table
 
 

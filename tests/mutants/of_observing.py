@@ -19,7 +19,7 @@ OBSERVING = (
         file=REDIS,
         old="redis.pcall('HINCRBY'",
         new="redis.call('HINCRBY'",
-        tests=("contract/test_coordination.py::test_counting_keeps_no_step_from_ending",),
+        tests=("contract/test_coordination_shown.py::test_counting_keeps_no_step_from_ending",),
     ),
     Mutant(
         name="counts: kept",

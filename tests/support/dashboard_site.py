@@ -1,6 +1,7 @@
 """An installation in which everything stands still, and the page that shows it, served on a free port."""
 
 import json
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import requests
 
 from complyq_config.settings import Settings, load_settings
 from complyq_producer import Producer
-from complyq_producer.dashboard.server import serving
+from complyq_producer.dashboard.server import Server, bind
 from complyq_producer.facts import utc_now
 from complyq_producer.layout import BatchKeys
 from complyq_producer.live import RedisLiveView, connect_redis
@@ -22,6 +23,7 @@ from complyq_producer.store import DirectoryStore
 from complyq_workers.coordination import Quota, RedisCoordination
 from support.standing import TWEETS, Standing
 
+STOP_SECONDS = 10
 TOKEN = "a-token-of-the-tests-1"
 EVIL = '<script>alert("x")</script>&'
 """What somebody may call a batch."""
@@ -64,6 +66,20 @@ class DashboardSite:
     def enqueue(self, name: str = EVIL, count: int = 30, **options: Any) -> str:
         """Submit a batch of Posts, as a service does."""
         return self.producer.enqueue(range(1, count + 1), "tweets", name=name, **options).id
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """Serve the page from a thread; gives its address."""
+    bound, server = bind(settings, "127.0.0.1", 0), Server(settings)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]}, name="dashboard")
+    thread.start()
+    try:
+        yield bound.url
+    finally:
+        server.should_exit = True
+        thread.join(STOP_SECONDS)
+        bound.socket.close()
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +20,6 @@ from complyq_producer.live import RedisLiveView, connect_redis
 from complyq_producer.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from starlette.types import ASGIApp
 
     from complyq_config.settings import Settings
@@ -33,7 +29,6 @@ PAID_SECONDS = 20.0
 """How long a listing of the store is taken for true: in a folder, and where each listing costs money."""
 _MOST_CONNECTIONS = 500
 _GRACE_SECONDS = 2
-_WAIT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +92,6 @@ def serve(settings: Settings, bound: Bound) -> None:
     """Serve the page until SIGINT or SIGTERM."""
     with bound.socket:
         Server(settings).run(sockets=[bound.socket])
-
-
-@contextmanager
-def serving(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve the page from a thread for as long as the context is open; gives its address."""
-    bound, server = bind(settings, host, port), Server(settings)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound.socket]}, name="dashboard")
-    thread.start()
-    try:
-        yield bound.url
-    finally:
-        server.should_exit = True
-        thread.join(_WAIT_SECONDS)
-        bound.socket.close()
 
 
 def _application(settings: Settings, streams: Streams) -> ASGIApp:
