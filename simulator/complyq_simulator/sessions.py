@@ -72,9 +72,10 @@ async def put(world: World, request: Request) -> Response:
 
 def stored_response(stored: Digest) -> Response:
     """Answer that an object is stored: empty, with its checksums."""
+    hashes = f"crc32c={stored.crc32c}" + (f",md5={stored.md5}" if stored.md5 else "")
     headers = {
-        "etag": f'"{stored.md5}"',
-        "x-goog-hash": f"crc32c={stored.crc32c},md5={stored.md5}",
+        "etag": f'"{stored.md5 or stored.crc32c}"',
+        "x-goog-hash": hashes,
         "x-goog-stored-content-length": str(stored.size),
     }
     return Response(200, headers)

@@ -23,22 +23,23 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What Cloud Storage tells about a stored object; checksums in base64."""
+    """What Cloud Storage tells about a stored object; checksums in base64, and of composed objects no MD5."""
 
     size: int
     crc32c: str
-    md5: str
+    md5: str | None
 
 
-def digest(path: Path) -> Digest:
+def digest(path: Path, *, with_md5: bool = True) -> Digest:
     """Compute the checksums of a file."""
     md5, checksum, size = hashlib.md5(usedforsecurity=False), 0, 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
-            md5.update(block)
+            if with_md5:
+                md5.update(block)
             checksum = crc32c.extend(checksum, block)
             size += len(block)
-    return Digest(size, crc32c.encoded(checksum), b64encode(md5.digest()).decode())
+    return Digest(size, crc32c.encoded(checksum), b64encode(md5.digest()).decode() if with_md5 else None)
 
 
 def blocks_of_ids(path: Path, invalid: dict[str, None]) -> Iterator[U64]:

@@ -185,6 +185,7 @@ def _read_answer(
 ) -> None:
     _download(ports, job, url, into, _watch(ports, lease, helper))
     read_answer(answer, into, helper=helper, beat=lease.check)
+    into.unlink()  # so that there is room for what is made of it
 
 
 def _wanted(ports: Ports, job: JobView, collection: Collection) -> Sequence[PartFiles]:

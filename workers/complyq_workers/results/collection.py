@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from complyq_workers.results.allocation import keep_freed_memory
 from complyq_workers.results.answer import pieces
 from complyq_workers.results.child import ChildError
 from complyq_workers.results.finishing import Finish, Wanted
@@ -94,6 +95,7 @@ def read_answer(answer: AnswerRows, path: Path, *, helper: Helper | None = None,
         ResultsUnreadableError: a line is damaged; nothing of the answer counts.
         ChildError: the helper failed.
     """
+    keep_freed_memory()
     if helper is None or not helper.is_there:
         answer.read(path, beat)
         return

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from complyq_workers.results.allocation import keep_freed_memory
 from complyq_workers.results.answer import Piece
 from complyq_workers.results.answer_rows import AnswerRows, Told
 from complyq_workers.results.child import require_parent, serve
@@ -26,6 +27,7 @@ class _Helping:
         self._files = files
 
     def begin(self, job_type: str, folder: Path) -> None:
+        keep_freed_memory()
         self._answer = self._files.enter_context(closing(AnswerRows(job_type, folder, SHARE)))
 
     def read(self, answer: Path, piece: Piece) -> None:
