@@ -16,7 +16,7 @@ from complyq_workers.results.lines import RowArray, joined, pick
 from complyq_workers.results.parts import Beat, PlaceArray
 from complyq_workers.results.rows import NO_ROWS
 from complyq_workers.results.strays import ForeignIds, StrayErrors
-from complyq_workers.results.strongest import strongest
+from complyq_workers.results.strongest import by_id, strongest
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Sorter:
 
     def _winners(self, value_range: int, asked: IdArray) -> tuple[RowArray, int, int, list[RowArray]]:
         winners, read, repeated, unasked = NO_ROWS, 0, 0, []
-        for rows in self._answer.rows(value_range):
+        for rows in map(by_id, self._answer.rows(value_range)):  # sorted they are found several times faster
             read += len(rows)
             known = _is_in(rows["id"], asked)
             if known.all():

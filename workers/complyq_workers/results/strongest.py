@@ -12,9 +12,15 @@ def strongest(rows: RowArray, writer: LineWriter) -> RowArray:
 
     So the outcome depends on the lines alone, not on the order in which X sent them.
     """
-    rows = pick(rows, np.argsort(rows["id"]))
+    if (rows["id"][1:] < rows["id"][:-1]).any():
+        rows = by_id(rows)
     heads = _heads(rows)
     return rows if len(heads) == len(rows) else _of_equal(rows, heads, writer)
+
+
+def by_id(rows: RowArray) -> RowArray:
+    """A copy of the rows, ascending by ID."""
+    return pick(rows, np.argsort(rows["id"]))
 
 
 def _of_equal(rows: RowArray, heads: npt.NDArray[np.intp], writer: LineWriter) -> RowArray:
