@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,9 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, redis_server: str) -> Iterator[Site]:
-    """Lay out an installation without workers."""
+def site(tmp_path: Path, redis_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Lay out an installation without workers, which show their signs of life where these tests look."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with (
         running_redis_server() as broker,
         installation(tmp_path, redis_server, NO_X, {"COMPLYQ_BROKER_URL": broker.url}) as running,

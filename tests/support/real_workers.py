@@ -79,6 +79,7 @@ def installation(
         "COMPLYQ_REDIS_URL": redis_url,
         "COMPLYQ_STORE_URL": f"file://{folder}/store",
         "COMPLYQ_SPOOL_DIR": str(folder / "spool"),
+        "TMPDIR": str(folder),  # what killed workers leave behind goes with it
         **(settings or {}),
     }
     running = Installation(environment, folder)
