@@ -65,8 +65,10 @@ class _Judge:
             yield self._bar(title, "peak memory of tutorial, in those of complyq", ratio, "≥", share)
 
     def straight(self) -> Iterator[Bar]:
-        for title in (Title.TEN_PERCENT, Title.S3):
-            yield self._slower(title, "straight", 1.3)
+        """Judge against code that does the same: in a directory storing IDs costs nobody much, an S3 server takes its time for them."""
+        yield self._slower(Title.TEN_PERCENT, "straight", 1.3)
+        yield self._slower(Title.S3, "straight, IDs stored", 1.3)
+        yield replace(self._slower(Title.S3, "straight", 1.3), met=None)
 
     def memory(self) -> Iterator[Bar]:
         for times, batches, rate, limit_mb in MEMORY_CASES:
