@@ -21,6 +21,16 @@ LONGEST = ("test_soak_slice.py", "test_credentials.py", "test_redis_lost_in_crea
 """Files that mostly wait: begun first, they wait while the others run."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Have the acceptance tests run on another broker."""
+    parser.addoption(
+        "--broker",
+        choices=("redis", "rabbitmq"),
+        default="redis",
+        help="carries Celery's messages in acceptance tests that name no broker",
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     items.sort(key=lambda item: item.path.name not in LONGEST)

@@ -75,6 +75,7 @@ def main(name: str) -> None:
         answer = contender.run()
         _say(outward, Ran(seconds=time.monotonic() - begun, answer=answer))
         inward.readline()
+        _lift_limit()  # to show all flagged IDs takes more than to find them
         _say(outward, Shown(digest=digest(contender.ids()), figures=dict(contender.figures())))
 
 
@@ -84,7 +85,12 @@ def _limit_memory(size: int) -> None:
     The stacks of threads count in full, so they must not have the usual 8 MB each.
     """
     resource.setrlimit(resource.RLIMIT_STACK, (_STACK_BYTES, resource.getrlimit(resource.RLIMIT_STACK)[1]))
-    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def _lift_limit() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def _start(name: str) -> Start:

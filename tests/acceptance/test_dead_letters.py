@@ -17,6 +17,8 @@ from support.real_workers import Installation, installation, wait_for_end, wait_
 from support.redis_server import RedisServer, running_redis_server
 from support.simulator_process import Simulator, running_simulator
 
+pytestmark = pytest.mark.redis_broker  # for RabbitMQ see test_rabbitmq.py
+
 
 def job(*arguments: Any) -> bytes:
     """The body of a message with these arguments."""

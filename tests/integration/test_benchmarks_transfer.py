@@ -167,14 +167,14 @@ def test_bars_compare_medians() -> None:
         {"complyq": 2.0, "twarc2": 8.0, "tutorial": 4.9, "straight": 1.0},
         {"complyq": 10, "tutorial": 100},
     )
-    s3 = raced(Title.S3, {"complyq": 1.3, "straight": 1.0}, {})
+    s3 = raced(Title.S3, {"complyq": 1.3, "straight": 0.8, "straight, IDs stored": 1.0}, {})
     reading = raced(Title.READING, {"ingest": 1.0, "per-line set": 7.9}, {})
     enqueue = raced(Title.ENQUEUE, {"enqueue": 1.0}, {})
     thirty = raced(Title.THIRTY_PERCENT, {"complyq": 1.0, "tutorial": 3.5}, {"complyq": 10, "tutorial": 249})
     finished = {each.race.title: each for each in (ten, s3, reading, enqueue, thirty)}
     rows = [Row.TWARC, Row.TUTORIAL, Row.STRAIGHT, Row.READING, Row.ENQUEUE]
     met = [bar.met for bar in bars(rows, finished, JUDGED)]
-    assert met == [*[True] * 5, True, False, True, True, False, False, True, False, True, False]
+    assert met == [*[True] * 5, True, False, True, True, False, False, True, None, False, True, False]
 
 
 @pytest.mark.parametrize(("lines", "met"), [(JUDGED, None), (10_000_000, True)])

@@ -17,8 +17,8 @@ on_both_brokers = pytest.mark.parametrize("broker_url", ["redis", "rabbitmq"], i
 
 @pytest.fixture
 def broker_url(request: pytest.FixtureRequest) -> str:
-    """The URL of the broker: that of Redis, unless a test is marked to run on both."""
-    if getattr(request, "param", "redis") == "redis":
+    """The URL of the broker: of the one that `--broker` names (Redis), unless a test is marked to run on both."""
+    if getattr(request, "param", request.config.getoption("broker")) == "redis":
         return str(request.getfixturevalue("redis_server"))
     return str(request.getfixturevalue("rabbitmq_server").url)
 

@@ -64,6 +64,16 @@ class Installation:
         return os.open(self.folder / "workers.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
 
 
+@dataclass
+class UsualBroker:
+    """Where installations have their messages carried that name no broker; None: by their Redis."""
+
+    url: str | None = None
+
+
+usual_broker = UsualBroker()
+
+
 @contextmanager
 def installation(
     folder: Path, redis_url: str, simulator: Simulator, settings: Mapping[str, str] | None = None
@@ -75,7 +85,7 @@ def installation(
         "COMPLYQ_BEARER_TOKEN": simulator.token,
         "COMPLYQ_API_URL": simulator.api_url,
         "COMPLYQ_ALLOWED_ORIGINS": simulator.storage_url,
-        "COMPLYQ_BROKER_URL": redis_url,
+        "COMPLYQ_BROKER_URL": usual_broker.url or redis_url,
         "COMPLYQ_REDIS_URL": redis_url,
         "COMPLYQ_STORE_URL": f"file://{folder}/store",
         "COMPLYQ_SPOOL_DIR": str(folder / "spool"),

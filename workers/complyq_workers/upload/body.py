@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from complyq_workers.upload.protocol import Hashes
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 256 << 10
 
 
 class RunningDigest:

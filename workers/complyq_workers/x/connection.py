@@ -9,8 +9,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-BLOCK_BYTES = 1 << 20
-"""How much is read from a body and written to a connection at once."""
+BLOCK_BYTES = 256 << 10
+"""How much is read from a body and written to a connection at once: also on a slow line, progress shows within seconds."""
 
 SEND_SECONDS = 60.0
 """How long one block may take to leave."""
