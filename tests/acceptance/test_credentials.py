@@ -168,6 +168,7 @@ def assert_thorough(run: Run) -> None:
     assert {event["type"] for event in run.events()} == {"complyq.batch.results.v1", "complyq.batch.completed.v1"}
 
 
+@pytest.mark.redis_broker  # which shows all that it is told
 @pytest.mark.timeout(300)
 def test_cloud_storage_leaves_no_credential(tmp_path: Path) -> None:
     """Bearer, signed URLs and session URIs: in no log line, Redis value, event, file or command line."""
@@ -183,6 +184,7 @@ def test_cloud_storage_leaves_no_credential(tmp_path: Path) -> None:
         assert search.leaks([("unsealed", opened.encode())]) != set()
 
 
+@pytest.mark.redis_broker  # which shows all that it is told
 @pytest.mark.timeout(300)
 def test_the_direct_contract_leaves_no_credential(tmp_path: Path, s3_server: S3Server) -> None:
     """The same with a key and a secret exchanged for the bearer, tokens in URLs, and everything in S3."""

@@ -187,6 +187,7 @@ def test_a_worker_killed_while_it_deletes_abandoned_staging_is_replaced(sites: S
         assert_nothing_unforeseen(site)
 
 
+@pytest.mark.redis_broker  # RabbitMQ puts them aside itself
 @pytest.mark.parametrize("hit", [1, 2])
 def test_a_worker_killed_while_it_puts_malformed_messages_aside_is_replaced(sites: Sites, hit: int) -> None:
     """Each is kept once, and keeps nobody from working."""

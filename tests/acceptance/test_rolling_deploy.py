@@ -85,6 +85,7 @@ def test_a_step_that_waits_for_a_server_is_cut_and_gives_its_lease_back(start: S
     assert len(simulator.jobs()) == 1
 
 
+@pytest.mark.redis_broker  # it looks at what Redis holds
 def test_a_download_is_begun_again_elsewhere(start: Start) -> None:
     """What was collected so far lies on the old worker's disk, so the next one begins at the start."""
     running, simulator = start(grace_seconds=3, flagged_rate=0.5)
@@ -101,6 +102,7 @@ def test_a_download_is_begun_again_elsewhere(start: Start) -> None:
     assert len(list(running.producer().results(batch.id))) == status.flagged > 0
 
 
+@pytest.mark.redis_broker  # it looks at what Redis holds
 def test_a_step_that_ends_in_time_is_let_end(start: Start) -> None:
     """Its worker stops then, and does not sleep out the grace period."""
     running, simulator = start(grace_seconds=600)

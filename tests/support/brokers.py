@@ -18,7 +18,8 @@ on_both_brokers = pytest.mark.parametrize("broker_url", ["redis", "rabbitmq"], i
 @pytest.fixture
 def broker_url(request: pytest.FixtureRequest) -> str:
     """The URL of the broker: of the one that `--broker` names (Redis), unless a test is marked to run on both."""
-    if getattr(request, "param", request.config.getoption("broker")) == "redis":
+    usual = "redis" if request.node.get_closest_marker("redis_broker") else request.config.getoption("broker")
+    if getattr(request, "param", usual) == "redis":
         return str(request.getfixturevalue("redis_server"))
     return str(request.getfixturevalue("rabbitmq_server").url)
 
