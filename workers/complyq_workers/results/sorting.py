@@ -49,7 +49,7 @@ class _Range:
         rows: what each of these gets, ascending by ID.
         read: how many rows were read, and
         repeated: how many of them lost to others.
-        unasked: rows about IDs of nobody, as they were read.
+        unasked: rows about IDs of nobody, some thousands at a time.
     """
 
     places: PlaceArray

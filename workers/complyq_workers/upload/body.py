@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import google_crc32c
 
 from complyq_workers.upload.errors import CorruptUploadError, PayloadMismatchError
+from complyq_workers.x.connection import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from complyq_workers.upload.protocol import Hashes
-
-BLOCK_BYTES = 256 << 10
 
 
 class RunningDigest:

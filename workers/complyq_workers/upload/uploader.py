@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import structlog
 
-from complyq_workers.upload.body import BLOCK_BYTES, PayloadBody, RunningDigest, require_same
+from complyq_workers.upload.body import PayloadBody, RunningDigest, require_same
 from complyq_workers.upload.errors import (
     CorruptUploadError,
     PayloadMismatchError,
@@ -34,6 +34,7 @@ from complyq_workers.upload.protocol import (
     read_start,
     read_whole,
 )
+from complyq_workers.x.connection import BLOCK_BYTES
 from complyq_workers.x.errors import AmbiguousAnswerError, UnauthorizedError
 from complyq_workers.x.patience import Patience, backoff
 
