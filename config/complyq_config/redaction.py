@@ -42,6 +42,8 @@ _PATTERNS = (
     # user:password@ before the host of a URL.
     (re.compile(r"(?i)(:(?:\\{0,8}/){2}|%3A%2F%2F)[^\s\"'<>/?#]{1,1024}@"), rf"\g<1>{MASK}@"),
 )
+# Names, numbers and keys: no pattern matches without one of the other characters, and most values have none.
+_PLAIN = re.compile(r"[A-Za-z0-9_.,/-]*+")
 _SECRET_FIELD = re.compile(rf"(?i)(?:{_NAMES}|authorization|cookie)$")
 _PERCENT = re.compile(r"%[0-9A-F]{2}")
 
@@ -67,6 +69,8 @@ def redact(text: str) -> str:
     """Return ``text`` without credentials. Hosts and paths of URLs stay."""
     if _known_pattern is not None:
         text = _known_pattern.sub(MASK, text)
+    if _PLAIN.fullmatch(text):
+        return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text

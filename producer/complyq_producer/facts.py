@@ -207,6 +207,8 @@ class Finished(Fact, frozen=True, kw_only=True):
     """Where it failed: how many jobs of the type in a row did, this one included."""
     x_at_fault: bool = False
     """No single batch can be to blame for all of these failures, so that none counts."""
+    sealed_download_url: str | None = None
+    """Where X said just then that its results are."""
 
     @property
     def has_results(self) -> bool:

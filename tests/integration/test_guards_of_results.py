@@ -200,14 +200,37 @@ def test_damaged_results_are_asked_for_again_and_then_given_up(world: QuietWorld
     assert [(attempt.status, attempt.counted) for attempt in world.attempts(batch.id)] == [("unavailable", True)]
 
 
+def test_results_are_fetched_from_where_x_just_said(world: QuietWorld) -> None:
+    """Each question costs one of the few requests that X allows."""
+    world.finish(world.enqueue().id)
+    asked = world.transport.asked
+    assert asked[-2:] == ["get", "download"]
+    assert collected(world).available
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_where_results_are_is_asked_anew_when_that_leads_nowhere(world: QuietWorld, *, late: bool) -> None:
+    """The URL has expired, or the worker that knew it was away for long: the next one may not be the same."""
+    world.enqueue()
+    world.run_to("finished")
+    if late:
+        world.world.pass_time(world.ports.limits.poll_max_seconds + 1)
+    else:
+        world.transport.meddle("download", Reply(403, {}, b"expired"))
+    before = len(world.transport.asked)
+    world.run_to("collected")
+    assert world.transport.asked[before:] == [*([] if late else ["download"]), "get", "download"]
+    assert collected(world).available
+
+
 def test_results_that_cannot_be_had_are_waited_for_as_long_as_they_exist(world: QuietWorld) -> None:
     """X names a host that is not allowed: the setting may be mended for a week, and then the batch does not wait on."""
     world.enqueue()
-    world.run_to("finished")
+    world.run_to("uploaded")
     (job,) = world.remote_jobs()
 
     def elsewhere(_: Request) -> Reply:
-        return world.shown(job, download_url="https://example.invalid/results")
+        return world.shown(job, status="complete", download_url="https://example.invalid/results")
 
     world.transport.meddle("get", elsewhere, times=2000)
     for _ in range(30):

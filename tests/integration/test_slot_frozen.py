@@ -37,7 +37,7 @@ BEHIND = [
     (task_names.POLL_JOB, Point("store", "create", "finished.json")),
     (task_names.POLL_JOB, Point("store", "create", "finished.json", "after")),
     (task_names.POLL_JOB, Point("coordination", "release_slot")),
-    (task_names.COLLECT_JOB, Point("remote", "get_job", when="after")),
+    (task_names.COLLECT_JOB, Point("store", "open", "ids/")),
     (task_names.COLLECT_JOB, Point("store", "create_from", "results/")),
     (task_names.COLLECT_JOB, Point("store", "create_from", "results/", "after")),
     (task_names.COLLECT_JOB, Point("store", "create", "collected.json")),

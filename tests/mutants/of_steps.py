@@ -78,7 +78,7 @@ STEPS = (
         name="step: transfers",
         protects="planning and polling go on while every transfer takes long",
         file=f"{WORKERS}/carrying_on.py",
-        old="return last if last.task not in TRANSFER_TASKS or begun_with.task in TRANSFER_TASKS else None",
+        old="return None if takes_long and begun_with.task not in TRANSFER_TASKS else last",
         new="return last",
         tests=("unit/test_carrying_on.py::test_a_short_step_leaves_transfers_to_others",),
     ),

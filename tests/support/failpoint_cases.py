@@ -213,7 +213,6 @@ CASES: dict[str, Journey] = {
     "coordination.count_failure.create_refusals": CREATE_REFUSED,
     "coordination.count_failure.upload_refusals": UPLOAD_REFUSED,
     "coordination.count_failure.unusable_results": UNUSABLE,
-    "coordination.clear_failures.unusable_results": PLAIN,
     "coordination.reserve": PLAIN,
     "coordination.settle": PLAIN,
     "coordination.block": RATE_LIMITED,

@@ -1,6 +1,7 @@
 """A process goes on with the step that follows, and what it leaves to others it sends."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,9 +38,11 @@ def test_the_last_hint_is_followed(begun_with: Hint, hints: tuple[Hint, ...], ca
 
 
 def test_a_short_step_leaves_transfers_to_others() -> None:
-    """They may take minutes, and planning and polling must go on meanwhile."""
+    """They may take minutes, and planning and polling must go on meanwhile. Those of a small job do not."""
     assert carried_on(CREATE, Outcome((UPLOAD,))) is None
     assert carried_on(UPLOAD, Outcome((UPLOAD,))) is UPLOAD
+    light = replace(UPLOAD, is_light=True)
+    assert carried_on(CREATE, Outcome((light,))) is light
 
 
 def test_what_is_one_of_many_is_left_to_all() -> None:

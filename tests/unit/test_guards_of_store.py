@@ -14,11 +14,12 @@ from complyq_producer.store.lasting import REMEMBERED
 
 
 def watched(said: list[tuple[str, int]], what: str, act: Callable[..., Any]) -> Callable[..., Any]:
-    """Pass a system call on, and note it with the file or folder that it is about."""
+    """Pass a system call on, and note it with the file or folder that it is about, unless it fails."""
 
     def call(about: Any, *args: Any) -> Any:
+        done = act(about, *args)
         said.append((what, (os.fstat(about) if isinstance(about, int) else Path(about).stat()).st_ino))
-        return act(about, *args)
+        return done
 
     return call
 

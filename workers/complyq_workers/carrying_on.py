@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def carried_on(begun_with: Hint, outcome: Outcome) -> Hint | None:
     """Choose the hint of an outcome that the same process may follow: the last one, unless it is one of many.
 
-    Transfers are left to the processes that are there for them. So are the many hints of a sweep, most of which are
+    Transfers are left to the processes that are there for them, but for light ones. So are the many hints of a sweep, most of which are
     about work that is under way.
 
     Args:
@@ -26,4 +26,5 @@ def carried_on(begun_with: Hint, outcome: Outcome) -> Hint | None:
     *others, last = outcome.hints
     if any(other.task == last.task for other in others):
         return None
-    return last if last.task not in TRANSFER_TASKS or begun_with.task in TRANSFER_TASKS else None
+    takes_long = last.task in TRANSFER_TASKS and not last.is_light
+    return None if takes_long and begun_with.task not in TRANSFER_TASKS else last

@@ -118,12 +118,9 @@ class DirectoryStore:
 
     @contextmanager
     def _staged(self) -> Iterator[tuple[Path, BinaryIO]]:
-        staging = self._root / _STAGING
-        if not staging.is_dir():
-            _make_lasting(staging)
-        staged = staging / f"{os.getpid()}-{uuid.uuid4().hex}"
+        staged = self._root / _STAGING / f"{os.getpid()}-{uuid.uuid4().hex}"
         try:
-            with staged.open("xb") as file:
+            with _new_file(staged) as file:
                 yield staged, file
         finally:
             staged.unlink(missing_ok=True)
@@ -139,10 +136,10 @@ class DirectoryStore:
 
     def _link(self, staged: Path, target: Path) -> bool:
         for _ in range(_LINK_ATTEMPTS):
-            with suppress(FileExistsError, FileNotFoundError):
-                target.parent.mkdir(parents=True)
             with suppress(FileNotFoundError):
                 return _link_once(staged, target)
+            with suppress(FileExistsError, FileNotFoundError):
+                target.parent.mkdir(parents=True)
         raise StoreUnavailableError(f"{target.parent} vanishes as often as it is made; does another program clear it?")
 
     def _exchange(self, staged: Path, target: Path) -> bool:
@@ -191,6 +188,13 @@ class DirectoryStore:
             except OSError:
                 return  # not empty
             folder = folder.parent
+
+
+def _new_file(path: Path) -> BinaryIO:
+    with suppress(FileNotFoundError):
+        return path.open("xb")
+    _make_lasting(path.parent)
+    return path.open("xb")
 
 
 def _make_lasting(folder: Path) -> None:

@@ -138,11 +138,6 @@ class MemoryCoordination:
         with self._lock:
             return self._increment(f"failures:{name}", FAILURES_SECONDS)
 
-    def clear_failures(self, name: str) -> None:
-        """Forget the failures of a step that went well."""
-        with self._lock:
-            self._delete(f"failures:{name}")
-
     def reserve(self, endpoint: str, nonce: str) -> float:
         """Ask whether a request may be sent to an endpoint of X now: 0, or after how many seconds to ask again."""
         with self._lock:

@@ -94,9 +94,6 @@ class Coordination(Protocol):
     def count_failure(self, name: str) -> int:
         """Count one more failure in a row of a step; return how many there are now."""
 
-    def clear_failures(self, name: str) -> None:
-        """Forget the failures of a step that went well."""
-
     def reserve(self, endpoint: str, nonce: str) -> float:
         """Ask whether a request may be sent to an endpoint of X now.
 

@@ -164,10 +164,6 @@ class RedisCoordination:
         failures: int = self._ask(count)
         return failures
 
-    def clear_failures(self, name: str) -> None:
-        """Forget the failures of a step that went well."""
-        self._ask(lambda client: client.delete(self._keys.failures(name)))
-
     def reserve(self, endpoint: str, nonce: str) -> float:
         """Ask whether a request may be sent to an endpoint of X now: 0, or after how many seconds to ask again."""
         times = map(_milliseconds, (RESERVED_SECONDS, LEARNING_SECONDS, PROBE_SECONDS))

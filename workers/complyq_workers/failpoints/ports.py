@@ -132,7 +132,6 @@ COORDINATION: Effects = {
     "release_slot": _plain("coordination.release_slot"),
     "postpone": _by_purpose("postpone"),
     "count_failure": _by_purpose("count_failure"),
-    "clear_failures": _by_purpose("clear_failures"),
     "reserve": _plain("coordination.reserve"),
     "settle": _plain("coordination.settle"),
     "block": _plain("coordination.block"),

@@ -24,7 +24,7 @@ from complyq_workers.download import (
     most_bytes,
 )
 from complyq_workers.pipeline.finishing import leave_uncollected, settle_hints
-from complyq_workers.pipeline.hints import job_hints
+from complyq_workers.pipeline.hints import is_light, job_hints
 from complyq_workers.pipeline.lease import STEP_SECONDS
 from complyq_workers.pipeline.merging import part_ids
 from complyq_workers.pipeline.recording import record_results
@@ -44,6 +44,7 @@ from complyq_workers.results import (
 )
 from complyq_workers.results import collect as take_apart
 from complyq_workers.sealing import UnsealError
+from complyq_workers.together import one_by_one
 from complyq_workers.x import AmbiguousAnswerError, ForbiddenOriginError, JobNotFoundError, UnauthorizedError, XError
 from complyq_workers.x.patience import Patience
 
@@ -92,8 +93,19 @@ def collect(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
             return _unusable(ports, job, error)
     _log_surprises(job, collection)
     record_results(ports, job, parts, collection.foreign)
-    ports.coordination.clear_failures(_failures(job))
     return done(*settle_hints(job))
+
+
+def _fetch(ports: Ports, job: JobView, into: Path, watch: Progress) -> None:
+    """Download the results. X is asked for their URL only where the one it gave last leads nowhere."""
+    told = _told_url(ports, job)
+    if told:
+        try:
+            _download(ports, job, told, into, watch)
+            return
+        except DownloadExpiredError as error:
+            log.info("download_url_expired", plan=job.keys.plan_number, reason=str(error))
+    _download(ports, job, _asked_url(ports, job), into, watch)
 
 
 def _download(ports: Ports, job: JobView, url: str, into: Path, watch: Progress) -> None:
@@ -127,7 +139,19 @@ def _watch(ports: Ports, lease: StepLease, helper: Helper | None) -> Progress:
     return watch
 
 
-def _download_url(ports: Ports, job: JobView) -> str:
+def _told_url(ports: Ports, job: JobView) -> str | None:
+    """Return the URL that X gave when it called the job complete. After a failure it is too old, so that X is asked."""
+    finished = job.finished
+    if finished is None or finished.sealed_download_url is None:
+        return None
+    if (ports.clock.now() - finished.recorded_at).total_seconds() > ports.limits.poll_max_seconds:
+        return None
+    with suppress(UnsealError):
+        return ports.sealer.unseal(finished.sealed_download_url)
+    return None
+
+
+def _asked_url(ports: Ports, job: JobView) -> str:
     """Ask X for the URL, and fall back on the one it gave when the job was created."""
     with suppress(BudgetError, JobNotFoundError):
         remote = ports.remote.get_job(job.remote_id).value  # type: ignore[arg-type] # checked by collect
@@ -162,13 +186,14 @@ def _collected(
     ports: Ports, job: JobView, plan: Plan, folder: Path, lease: StepLease, helper: Helper | None
 ) -> Collection:
     """Download and read X's answer, while the IDs are read that were asked for, and give each part its own."""
-    url, parts = _download_url(ports, job), part_ids(ports, plan)
+    parts = part_ids(ports, plan)
     with closing(AnswerRows(job.keys.type, folder)) as answer:
         works: list[Callable[[], IdIndex | None]] = [
-            partial(_read_answer, ports, job, url, answer, folder / "answer.jsonl", lease, helper),
+            partial(_read_answer, ports, job, answer, folder / "answer.jsonl", lease, helper),
             partial(index_ids, parts, folder, together=ports.together, beat=lease.check),
         ]
-        _, index = ports.together(lambda work: work(), works)
+        # Threads take longer to start than a small job takes.
+        _, index = (one_by_one if is_light(job) else ports.together)(lambda work: work(), works)
         return take_apart(
             answer,
             parts,
@@ -181,9 +206,9 @@ def _collected(
 
 
 def _read_answer(
-    ports: Ports, job: JobView, url: str, answer: AnswerRows, into: Path, lease: StepLease, helper: Helper | None
+    ports: Ports, job: JobView, answer: AnswerRows, into: Path, lease: StepLease, helper: Helper | None
 ) -> None:
-    _download(ports, job, url, into, _watch(ports, lease, helper))
+    _fetch(ports, job, into, _watch(ports, lease, helper))
     read_answer(answer, into, helper=helper, beat=lease.check)
     into.unlink()  # so that there is room for what is made of it
 

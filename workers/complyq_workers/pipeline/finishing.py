@@ -40,6 +40,7 @@ def finish(
     error: str | None = None,
     failed: bool = False,
     max_bytes: int | None = None,
+    download_url: str | None = None,
 ) -> Outcome:
     """Record that the remote job is final, or that there will be none, and pass the slot on.
 
@@ -50,6 +51,7 @@ def finish(
         error: why there are no results, if there are none.
         failed: whether somebody is to blame for that.
         max_bytes: where the job was refused for its size, the most that the next one may have.
+        download_url: where X says that the results are.
     """
     verdict = judge(ports, job) if failed else Trouble()
     finished = Finished(
@@ -60,6 +62,7 @@ def finish(
         failed=failed,
         failures=verdict.failures,
         x_at_fault=verdict.x_at_fault,
+        sealed_download_url=ports.sealer.seal(download_url) if download_url else None,
     )
     if not finished.has_results:
         counted = failed and counts(ports, job, verdict)

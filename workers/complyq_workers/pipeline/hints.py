@@ -21,6 +21,9 @@ TASK_OF_PHASE = {
     JobPhase.PARKED: task_names.POLL_JOB,
 }
 
+LIGHT_BYTES = 65_536
+"""About 3,000 IDs."""
+
 
 def plan_hint(type_: ComplianceType) -> Hint:
     """Look whether the next job of a type can be planned."""
@@ -40,4 +43,9 @@ def next_hint(job: JobView) -> Hint:
 def job_hints(job: JobView) -> tuple[Hint, ...]:
     """Look at a job, with the task that its phase asks for; none if it is closed, or there is no such plan."""
     task = TASK_OF_PHASE.get(job.phase) if job.plan else None
-    return (Hint(task, (str(job.keys.type), job.keys.plan_number)),) if task else ()
+    return (Hint(task, (str(job.keys.type), job.keys.plan_number), is_light=is_light(job)),) if task else ()
+
+
+def is_light(job: JobView) -> bool:
+    """Whether a job is so small that its transfers take no longer than any request to X."""
+    return job.plan is not None and not job.plan.is_merged and job.bytes <= LIGHT_BYTES

@@ -112,7 +112,7 @@ def _finish(ports: Ports, job: JobView, uploaded: Uploaded, remote: ComplianceJo
         return finish(ports, job, ABANDONED if remote.status == JobStatus.COMPLETE else remote.status,
                       error=uploaded.reason, failed=uploaded.counted, max_bytes=uploaded.max_bytes)  # fmt: skip
     if remote.status == JobStatus.COMPLETE:
-        return finish(ports, job, JobStatus.COMPLETE)
+        return finish(ports, job, JobStatus.COMPLETE, download_url=remote.download_url)
     failed = not (remote.status == JobStatus.EXPIRED and _was_late(job, uploaded))
     return finish(ports, job, remote.status, error=remote.error, failed=failed)
 

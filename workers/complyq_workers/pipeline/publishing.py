@@ -47,11 +47,13 @@ def publish(ports: Ports, batch_id: BatchId, lease: StepLease) -> Outcome:
     if outcome and not _all_known(view, outcome):
         return again(0.0)  # decided by somebody who saw more than we did: read again
     messages = 0
-    for messages, event in enumerate(results_events(ports, replace(view, outcome=outcome)), 1):
+    for event in results_events(ports, replace(view, outcome=outcome)):
         lease.check()
         ports.room.require()
+        if messages:
+            lease.note_progress(messages)  # also where an earlier run died before it could
         _publish(ports, event)
-        lease.note_progress(messages)  # also where an earlier run died before it could
+        messages += 1
     if outcome is None:
         return done()
     ports.room.require()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,8 @@ class Hint:
 
     task: str
     args: tuple[str | int, ...] = ()
+    is_light: bool = field(default=False, compare=False)
+    """Whether the step is soon done, although others of its task may take minutes. A message does not tell."""
 
     @property
     def step(self) -> str:

@@ -226,7 +226,7 @@ class _Resumption:
 
     def _know(self, offset: int) -> None:
         self.known = offset
-        if self.payload.pace.on_persisted is not None:
+        if offset and self.payload.pace.on_persisted is not None:
             self.payload.pace.on_persisted(offset)
 
     def _judged(self, failures: int, told: Persisted | Finished) -> Persisted | Finished:
