@@ -182,7 +182,7 @@ RATE_LIMITED = Journey(faults=({"on": "get", "fault": "rate_limit", "seconds": 1
 LIST_DOWN = Journey(faults=({"on": "list", "fault": "status", "status": 503},))
 CREATE_REFUSED = Journey(faults=({"on": "create", "fault": "status", "status": 422},))
 UPLOAD_REFUSED = Journey(faults=({"on": "upload", "fault": "status", "status": 400},))
-UNUSABLE = Journey(faults=({"on": "download", "fault": "status", "status": 404},))
+UNUSABLE = Journey(faults=({"on": "download", "fault": "status", "status": 451},))
 MERGED = Journey(together=2)
 PAGED = Journey(together=2, ids=130, parts=65, times=lambda _: 1, jobs=lambda _: 1)
 """The results of its job stand on two pages."""

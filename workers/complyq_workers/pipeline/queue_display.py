@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 SHOWN_A_SECOND = 2000.0
 """A long queue is not worth showing at each new batch."""
-SHORTEST_SECONDS = 0.02
-"""Shorter than that it is not worth saying so."""
 
 
 def is_queue_shown(ports: Ports, type_: ComplianceType) -> bool:
@@ -57,9 +55,7 @@ def show_queue(
         places=where,
     )
     ports.coordination.show_queue(type_, queue)
-    seconds = len(where) / SHOWN_A_SECOND
-    if seconds >= SHORTEST_SECONDS:
-        ports.coordination.postpone(_shown(type_), seconds)
+    ports.coordination.postpone(_shown(type_), len(where) / SHOWN_A_SECOND)
 
 
 def _late(
