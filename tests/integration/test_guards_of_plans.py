@@ -12,7 +12,7 @@ from complyq_producer.facts import SCHEMA, Attempt
 from complyq_producer.layout import BatchKeys
 from complyq_producer.store import ObjectStore
 from complyq_workers.pipeline import sweeping
-from support.quiet_world import IDS, DiedError, QuietWorld
+from support.quiet_world import IDS, TWEETS, DiedError, QuietWorld
 
 PLAN, COLLECT, PUBLISH = task_names.PLAN, task_names.COLLECT_JOB, task_names.PUBLISH_BATCH
 SWEEP = task_names.SWEEP
@@ -196,3 +196,44 @@ def test_a_sweep_looks_at_each_batch_in_its_turn(world: QuietWorld, monkeypatch:
             if hint.task == PUBLISH:
                 world.run(PUBLISH, *hint.args)
     assert [world.batch(batch.id).outcome is not None for batch in batches] == [False, True, True, True]
+
+
+def last_look(world: QuietWorld) -> list[str]:
+    """Have X complete the first job, and tell which tasks the poll that sees it hints at."""
+    world.run_to("uploaded")
+    world.world.pass_time(3600)
+    hints = world.run(task_names.POLL_JOB, "tweets", 1).hints
+    assert world.has_fact("finished")
+    return [hint.task for hint in hints]
+
+
+def test_a_slot_that_nobody_waits_for_is_left_alone(world: QuietWorld) -> None:
+    """Who comes next hints at planning himself, so that the only batch need not wait for a message about nothing."""
+    world.enqueue()
+    assert last_look(world) == [COLLECT]
+
+
+def test_a_slot_that_is_waited_for_is_planned_for(world: QuietWorld) -> None:
+    """Its hint may have come while the slot was taken, and was dropped."""
+    world.enqueue()
+    world.run_to("created")
+    world.enqueue(range(10**9, 10**9 + 5))
+    assert last_look(world) == [COLLECT, PLAN]
+
+
+def test_the_rest_of_a_batch_is_planned_for(tmp_path: Path) -> None:
+    """A job had some of its parts."""
+    world = QuietWorld(tmp_path, max_upload_bytes=42)
+    batch = world.world.producer(cast("ObjectStore", world.store)).enqueue(IDS, "tweets")
+    assert batch.parts == 3
+    assert PLAN in last_look(world)
+
+
+def test_what_was_just_planned_is_not_shown_to_wait(world: QuietWorld) -> None:
+    """Its job may end before anybody plans again."""
+    batch = world.enqueue()
+    world.run(PLAN, "tweets")
+    shown = world.world.coordination.queue(TWEETS)
+    assert shown is not None
+    assert (shown.batches, shown.ids) == (0, 0)
+    assert world.world.coordination.position(TWEETS, batch.id) is None

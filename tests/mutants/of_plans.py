@@ -24,10 +24,10 @@ PLANS = (
         name="plan: plans before batches",
         protects="a planner that overlooks a plan does not plan its parts again",
         file=PLANNING,
-        old="    outcome = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))\n",
+        old="    outcome, planned = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))\n",
         new="    candidates.seen |= candidates.look([batch.batch_id for batch in batches])\n"
         "    jobs = ports.ledger.marked_jobs(type_)\n"
-        "    outcome = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))\n",
+        "    outcome, planned = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))\n",
         tests=(f"{GUARDS}::test_a_planner_that_stood_still_plans_nothing_twice",),
     ),
     Mutant(

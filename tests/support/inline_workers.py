@@ -24,6 +24,10 @@ from complyq_workers.x.credentials import StaticBearer
 from complyq_workers.x.transport import Timeouts, Transport
 from support.simulator_process import Simulator
 
+SWEEP_SECONDS = 0.1
+SWEEP_AGAIN_SECONDS = 0.06
+"""When a sweep is due again."""
+
 
 @dataclass
 class InlineWorkers:
@@ -72,14 +76,19 @@ class InlineWorkers:
             self.run_one()
 
     def run_all(self) -> None:
-        """Run steps until none is left, sweeping once at the end."""
+        """Run steps until none is left."""
         while self._queue:
             self.run_one()
+
+    def sweep(self) -> None:
+        """Sweep, and run what that leads to."""
+        self._push(SWEEP_AGAIN_SECONDS, Hint(task_names.SWEEP))
+        self.run_all()
 
     def run_one(self) -> None:
         """Run the next step; sweep if there is none."""
         if not self._queue:
-            self._push(0.06, Hint(task_names.SWEEP))  # until a sweep is due again
+            self._push(SWEEP_AGAIN_SECONDS, Hint(task_names.SWEEP))
         due, _, hint = heapq.heappop(self._queue)
         time.sleep(max(0.0, due - time.monotonic()))
         outcome = self.pipeline.run(hint)
@@ -148,7 +157,7 @@ def inline_workers(store: ObjectStore, simulator: Simulator, spool_dir: Path) ->
             max_parked_hours=12,
             events_inline_max=10_000,
             lease_seconds=30,
-            sweep_seconds=0.1,
+            sweep_seconds=SWEEP_SECONDS,
         ),
         clock=clock,
         keep_lease=kept_by_thread,

@@ -75,9 +75,12 @@ def finish(
         _say_who_is_to_blame(job, standing)
         learn(ports, replace(job, finished=standing))
     follow = job_hints(replace(job, finished=standing)) if standing.has_results else settle_alone(job)
-    slot = (plan_hint(job.keys.type), *_next_job(ports, job))
     # The same process goes on with the last: with the slot if it is waited for, else with what the batch waits for.
-    return done(*slot, *follow) if _is_alone(ports, job) else done(*follow, *slot)
+    if not _is_alone(ports, job):
+        return done(*follow, plan_hint(job.keys.type), *_next_job(ports, job))
+    # A batch that is accepted from now on hints at planning itself.
+    slot = () if standing.has_results and _is_whole(job) else (plan_hint(job.keys.type),)
+    return done(*slot, *_next_job(ports, job), *follow)
 
 
 def _next_job(ports: Ports, job: JobView) -> list[Hint]:
@@ -91,6 +94,11 @@ def _is_alone(ports: Ports, job: JobView) -> bool:
     if job.plan is None or job.plan.is_merged:
         return False
     return all(batch_id in job.plan.batch_ids for batch_id in islice(ports.ledger.marked_batches(job.keys.type), 2))
+
+
+def _is_whole(job: JobView) -> bool:
+    """Whether the job of one batch had all parts of it."""
+    return job.plan is not None and all(part.of == len(job.plan.parts) for part in job.plan.parts)
 
 
 def leave_uncollected(ports: Ports, job: JobView, status: str, *, error: str, counted: bool) -> Outcome:

@@ -48,12 +48,14 @@ def plan(ports: Ports, type_: ComplianceType, lease: StepLease) -> Outcome:
     lease.check()
     _close_markers(ports, [job for job in jobs[:-1] if job.phase is JobPhase.CLOSED])
     ordered = ranked(batches)
-    show_queue(ports, type_, batches, ports.known.waiting(type_, ordered, jobs), len(running))
     if is_busy:
+        show_queue(ports, type_, batches, ports.known.waiting(type_, ordered, jobs), len(running))
         return done(*_needed_hints(ports, running))
     ahead = LOOK_AT_ONCE if ports.limits.merge else 1
     candidates = Candidates(ordered, partial(look, ports), ports.limits.max_attempts, ahead)
-    outcome = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))
+    outcome, planned = _plan_next(ports, type_, jobs, candidates, ahead=bool(running))
+    waiting = ports.known.waiting(type_, ordered, [*jobs, *planned])
+    show_queue(ports, type_, batches, waiting, len(running) + len(planned))
     return outcome.with_hints(_settle_hints(ports, candidates))
 
 
@@ -64,22 +66,24 @@ def _needed_hints(ports: Ports, running: Iterable[JobView]) -> list[Hint]:
 
 def _plan_next(
     ports: Ports, type_: ComplianceType, jobs: Sequence[JobView], candidates: Candidates, *, ahead: bool
-) -> Outcome:
+) -> tuple[Outcome, list[JobView]]:
+    """Create the next plan, if there is something for one; return what follows, and the job that was planned, if any."""
     keys = JobKeys(type_, next_number(jobs))
     trouble = trouble_of(ports, type_, keys.plan_number)
     if ahead and trouble.failures:
-        return done()  # first let the job that runs show who is to blame
+        return done(), []  # first let the job that runs show who is to blame
     decision = decide_next(candidates, jobs, _rules(ports), trouble, ports.clock.now())
     _close_markers(ports, [job for job in decision.resolved if job is not jobs[-1]])
     if decision.draft is None:
-        return done()
+        return done(), []
     missing = _missing(ports, decision.draft)
     if missing:
-        return done(*_record_missing(ports, missing), plan_hint(type_))
+        return done(*_record_missing(ports, missing), plan_hint(type_)), []
     created, ours = _create_plan(ports, keys, decision.draft)
     if not ours:
-        return again(0.0)  # somebody else planned meanwhile: read again
-    return done(*job_hints(JobView(keys, plan=created)))
+        return again(0.0), []  # somebody else planned meanwhile: read again
+    planned = JobView(keys, plan=created)
+    return done(*job_hints(planned)), [planned]
 
 
 def _rules(ports: Ports) -> Rules:
