@@ -36,7 +36,7 @@ class Role(StrEnum):
     """Which steps a worker runs."""
 
     CONTROL = "control"
-    """Short ones: planning, creating, polling, publishing, sweeping."""
+    """Short ones: planning, creating, polling, publishing, sweeping, and the transfers of small jobs."""
     TRANSFER = "transfer"
     """Long ones: uploads, and downloads with their parsing."""
     ALL = "all"
