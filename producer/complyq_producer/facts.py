@@ -6,6 +6,7 @@ was lost, so who is told "it exists" reads it back and compares the nonce.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -149,6 +150,12 @@ class Plan(Fact, frozen=True, kw_only=True):
     def batch_ids(self) -> list[BatchId]:
         """The batches that have a part in the plan, each once, in order."""
         return list(dict.fromkeys(part.batch_id for part in self.parts))
+
+    @property
+    def divided_batches(self) -> list[BatchId]:
+        """Those of which the plan does not hold all parts, as far as it says."""
+        held = Counter(part.batch_id for part in self.parts)
+        return list(dict.fromkeys(part.batch_id for part in self.parts if part.of != held[part.batch_id]))
 
 
 class Merged(Fact, frozen=True, kw_only=True):

@@ -7,7 +7,10 @@ import os
 import signal
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -16,6 +19,7 @@ from complyq_producer.facts import Collected
 from complyq_producer.layout import BatchKeys
 from complyq_producer.results import Result
 from complyq_workers import preemption
+from complyq_workers.clock import Clock
 from complyq_workers.download import DownloadCorruptError, DownloadInterruptedError, _Partial, read_announced
 from complyq_workers.results import Helper, ResultsUnreadableError
 from complyq_workers.results import helper as helping
@@ -221,6 +225,30 @@ def test_where_results_are_is_asked_anew_when_that_leads_nowhere(world: QuietWor
     world.run_to("collected")
     assert world.transport.asked[before:] == [*([] if late else ["download"]), "get", "download"]
     assert collected(world).available
+
+
+def test_a_url_that_a_clock_ahead_of_ours_calls_new_is_not_trusted(world: QuietWorld) -> None:
+    """It would be so for as long as that clock is ahead, however often the results are damaged."""
+    world.enqueue()
+    world.run_to("finished")
+    before = len(world.transport.asked)
+    behind = BehindClock(world.ports.clock)
+    world.run(COLLECT, "tweets", 1, ports=replace(world.ports, clock=cast("Clock", behind)))
+    assert world.transport.asked[before:] == ["get", "download"]
+
+
+class BehindClock:
+    """A clock an hour behind another one."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._clock.now() - timedelta(hours=1)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._clock, name)
 
 
 def test_results_that_cannot_be_had_are_waited_for_as_long_as_they_exist(world: QuietWorld) -> None:

@@ -72,8 +72,8 @@ def plans(world: World, type_: ComplianceType = ComplianceType.TWEETS) -> list[P
 
 def assert_nothing_is_open(world: World) -> None:
     """Require that no batch has a marker, and once a sweep has looked no plan but the highest."""
-    world.workers.sweep()
     assert not objects(world, "open/batches/")
+    world.workers.sweep()
     for type_ in ComplianceType:
         markers = [JobKeys(type_, plan.number).marker for plan in plans(world, type_)]
         assert list(objects(world, f"open/jobs/{type_}/")) == markers[-1:]

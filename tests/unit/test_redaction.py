@@ -192,3 +192,16 @@ def test_fields_named_like_credentials_are_masked() -> None:
 def test_hostile_text_ends(piece: str) -> None:
     """Long runs of what the patterns look for are read in time that grows with their length only."""
     assert len(redact(piece * 30_000)) <= len(piece) * 30_000 + 400_000
+
+
+CREDENTIAL_WORDS = ["authorization", "cookie", "bearer", "basic", "X-Goog-Signature", "upload_id", "token", "password"]
+
+
+@given(
+    st.lists(st.sampled_from([*CREDENTIAL_WORDS, ".", ",", "/", "-", "_"]) | OPAQUE.map(lambda text: text.strip("~")))
+)
+def test_no_pattern_is_about_plain_words(words: list[str]) -> None:
+    """What is passed over because it holds nothing but names, numbers and keys would come out as it is."""
+    text = "".join(words).replace("~", "")
+    assert redaction._PLAIN.fullmatch(text)
+    assert not [pattern for pattern, _ in redaction._PATTERNS if pattern.search(text)]

@@ -68,4 +68,5 @@ def test_memory_does_not_grow_with_the_results() -> None:
 
 def test_memory_does_not_grow_with_the_number_of_batches() -> None:
     """The same flagged IDs of a thousand batches are taken apart in about the memory of one batch."""
+    # Of so little memory that of a thousand batches' names is more than a little; it would be many times as much if it grew.
     assert megabytes(200_000, 1_000) < 1.5 * megabytes(200_000, 1)

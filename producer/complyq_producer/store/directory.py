@@ -23,7 +23,7 @@ from complyq_producer.store.verification import verify_create_once
 _STAGING = "~staging"  # no key can have this segment, so nothing in it is ever listed
 _LEFTOVER_SECONDS = 24 * 3600
 _COPY_BYTES = 1 << 20
-_LINK_ATTEMPTS = 1000  # each failure means that a concurrent delete removed an empty folder just then
+_LINK_ATTEMPTS = 1000  # each failure but the first means that a concurrent delete removed an empty folder just then
 _MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 

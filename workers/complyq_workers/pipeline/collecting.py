@@ -140,11 +140,14 @@ def _watch(ports: Ports, lease: StepLease, helper: Helper | None) -> Progress:
 
 
 def _told_url(ports: Ports, job: JobView) -> str | None:
-    """Return the URL that X gave when it called the job complete. After a failure it is too old, so that X is asked."""
+    """Return the URL that X gave when it called the job complete, if that was just now.
+
+    After a failure it is too old, so that X is asked; so it is where the clock of who wrote it down was ahead of ours.
+    """
     finished = job.finished
     if finished is None or finished.sealed_download_url is None:
         return None
-    if (ports.clock.now() - finished.recorded_at).total_seconds() > ports.limits.poll_max_seconds:
+    if not 0 <= (ports.clock.now() - finished.recorded_at).total_seconds() <= ports.limits.poll_max_seconds:
         return None
     with suppress(UnsealError):
         return ports.sealer.unseal(finished.sealed_download_url)

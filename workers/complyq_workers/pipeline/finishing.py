@@ -74,13 +74,22 @@ def finish(
                  error=error)  # fmt: skip
         _say_who_is_to_blame(job, standing)
         learn(ports, replace(job, finished=standing))
-    follow = job_hints(replace(job, finished=standing)) if standing.has_results else settle_alone(job)
-    # The same process goes on with the last: with the slot if it is waited for, else with what the batch waits for.
+    return _passed_on(ports, replace(job, finished=standing), has_results=standing.has_results)
+
+
+def _passed_on(ports: Ports, job: JobView, *, has_results: bool) -> Outcome:
+    """Say what follows a final job. The same process goes on with the last hint.
+
+    That is the slot if it is waited for, else what the batch waits for. Of a batch that is accepted from now on the hint
+    to plan is still to come.
+    """
+    follow = job_hints(job) if has_results else settle_alone(job)
+    following_job = _next_job(ports, job)
     if not _is_alone(ports, job):
-        return done(*follow, plan_hint(job.keys.type), *_next_job(ports, job))
-    # A batch that is accepted from now on hints at planning itself.
-    slot = () if standing.has_results and _is_whole(job) else (plan_hint(job.keys.type),)
-    return done(*slot, *_next_job(ports, job), *follow)
+        return done(*follow, plan_hint(job.keys.type), *following_job)
+    if has_results and job.plan and not job.plan.divided_batches:
+        return done(*following_job, *follow)
+    return done(plan_hint(job.keys.type), *following_job, *follow)
 
 
 def _next_job(ports: Ports, job: JobView) -> list[Hint]:
@@ -94,11 +103,6 @@ def _is_alone(ports: Ports, job: JobView) -> bool:
     if job.plan is None or job.plan.is_merged:
         return False
     return all(batch_id in job.plan.batch_ids for batch_id in islice(ports.ledger.marked_batches(job.keys.type), 2))
-
-
-def _is_whole(job: JobView) -> bool:
-    """Whether the job of one batch had all parts of it."""
-    return job.plan is not None and all(part.of == len(job.plan.parts) for part in job.plan.parts)
 
 
 def leave_uncollected(ports: Ports, job: JobView, status: str, *, error: str, counted: bool) -> Outcome:

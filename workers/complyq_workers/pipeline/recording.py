@@ -107,16 +107,10 @@ def _inline_batches(ports: Ports, plan: Plan, stored: Sequence[StoredPart]) -> s
     results: Counter[BatchId] = Counter()
     for part in stored:
         results[part.batch_id] += part.summary.count
-    elsewhere = [batch_id for batch_id in _with_parts_elsewhere(plan) if batch_id in results]
+    elsewhere = [batch_id for batch_id in plan.divided_batches if batch_id in results]
     earlier = ports.together(lambda batch_id: _counted_before(ports, batch_id), elsewhere)
     results.update(dict(zip(elsewhere, earlier, strict=True)))
     return {batch_id for batch_id, count in results.items() if count <= ports.limits.events_inline_max}
-
-
-def _with_parts_elsewhere(plan: Plan) -> list[BatchId]:
-    """Return the batches of which the plan does not hold all parts."""
-    held = Counter(part.batch_id for part in plan.parts)
-    return list(dict.fromkeys(part.batch_id for part in plan.parts if part.of != held[part.batch_id]))
 
 
 def _counted_before(ports: Ports, batch_id: BatchId) -> int:

@@ -71,7 +71,6 @@ def upload(ports: Ports, job: JobView, lease: StepLease) -> Outcome:
     if not is_wanted(ports, job.plan):
         return _abandon(ports, job, "no batch of the job is wanted any more")
     hold_slot(ports, job)
-    show(ports, job, "uploading", 0, job.bytes)
     try:
         delivered = _send(_Upload(ports, job, job.plan, job.created, lease))
     except UploadPausedError:
@@ -114,7 +113,7 @@ class _Upload:
         self.created = created
         self.payload = Payload(ports.store, plan, job.bytes)
         self._lease = lease
-        self._shown = ports.clock.monotonic()
+        self._shown = -SHOW_SECONDS
         self.pace = Pace(
             on_progress=self._on_progress,
             on_persisted=lease.note_progress,
